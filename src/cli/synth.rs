@@ -1,0 +1,172 @@
+//! `spadework synth`.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde::Serialize;
+use spadework::data::folder::pictures;
+use spadework::gpu::Gpu;
+use spadework::{Error, Generator, Layout, Result, picture};
+
+/// Options of `synth`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Checkpoint of the generator, or folder of a run for its newest one
+    #[arg(value_name = "CHECKPOINT")]
+    checkpoint: PathBuf,
+    /// Label map, or folder of label maps
+    #[arg(value_name = "LABELS")]
+    labels: PathBuf,
+    /// Instance map, or folder of instance maps with the names of the label maps
+    #[arg(long, value_name = "PATH")]
+    instances: Option<PathBuf>,
+    /// Draw without instance maps although the generator was trained with them
+    #[arg(long, conflicts_with = "instances")]
+    no_instance: bool,
+    /// Folder for the pictures; for a single label map also a file ending in .png
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Size of the pictures [default: what the generator was trained for]
+    #[arg(long, value_name = "WxH", value_parser = super::size)]
+    size: Option<[usize; 2]>,
+    /// Write a line of JSON for each picture
+    #[arg(long)]
+    json: bool,
+}
+
+/// One picture to draw.
+struct Job {
+    labels: PathBuf,
+    instances: Option<PathBuf>,
+    out: PathBuf,
+}
+
+/// What is told of a picture.
+#[derive(Serialize)]
+struct Drawn<'a> {
+    labels: &'a Path,
+    picture: &'a Path,
+    layout_size: [usize; 2],
+    picture_size: [usize; 2],
+    seconds: f64,
+    executed_macs: u64,
+}
+
+/// Draws every picture.
+pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
+    let jobs = jobs(args)?;
+    let gpu = Gpu::open(adapter)?;
+    let mut generator = Generator::load_on(&gpu, &args.checkpoint)?;
+    if generator.space().instances && args.instances.is_none() && !args.no_instance {
+        return Err(Error::Usage(
+            "this generator was trained with instance maps: give --instances, or --no-instance to go without".into(),
+        ));
+    }
+    let size = args.size.unwrap_or(generator.size());
+    let stop = super::interrupt::flag()?;
+    let bar = super::bar(jobs.len() as u64, "drawing");
+    for job in &jobs {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let start = Instant::now();
+        let layout = Layout::read(&job.labels, job.instances.as_deref(), generator.space())?;
+        let drawn = generator.synth_at(&layout, size)?;
+        if let Some(folder) = job.out.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot create", folder, e))?;
+        }
+        picture::save(&job.out, &drawn)?;
+        let drawn = Drawn {
+            labels: &job.labels,
+            picture: &job.out,
+            layout_size: layout.size(),
+            picture_size: size,
+            seconds: start.elapsed().as_secs_f64(),
+            executed_macs: generator.executed_macs(),
+        };
+        bar.suspend(|| tell(&drawn, args.json))?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn tell(drawn: &Drawn, json: bool) -> Result<()> {
+    if json {
+        let line = serde_json::to_string(drawn);
+        let line = line.map_err(|e| Error::Data(format!("cannot write as JSON: {e}")))?;
+        return super::print(&(line + "\n"));
+    }
+    let [[w, h], [pw, ph]] = [drawn.layout_size, drawn.picture_size];
+    super::print(&format!(
+        "{}  layout {w}x{h}, picture {pw}x{ph}, {:.2} s, {:.2} GMAC\n",
+        drawn.picture.display(),
+        drawn.seconds,
+        drawn.executed_macs as f64 / 1e9
+    ))
+}
+
+/// Lists what to draw, and refuses to overwrite before anything is drawn.
+fn jobs(args: &Args) -> Result<Vec<Job>> {
+    let jobs = match args.labels.is_dir() {
+        true => folder_jobs(args)?,
+        false => vec![single_job(args)?],
+    };
+    match jobs.iter().find(|job| job.out.exists()) {
+        Some(job) => Err(Error::Usage(format!(
+            "{} exists and nothing is ever overwritten: choose another --out",
+            job.out.display()
+        ))),
+        None => Ok(jobs),
+    }
+}
+
+fn single_job(args: &Args) -> Result<Job> {
+    let labels = &args.labels;
+    let is_file = args.out.extension().is_some_and(|end| end == "png");
+    let name = labels
+        .file_name()
+        .ok_or_else(|| Error::Usage(format!("{} is no label map", labels.display())))?;
+    Ok(Job {
+        labels: labels.clone(),
+        instances: args.instances.clone(),
+        out: match is_file {
+            true => args.out.clone(),
+            false => args.out.join(name).with_extension("png"),
+        },
+    })
+}
+
+fn folder_jobs(args: &Args) -> Result<Vec<Job>> {
+    let inside = |file: &Path, folder: &Path| {
+        let name = file.strip_prefix(folder).unwrap_or(file);
+        name.with_extension("")
+    };
+    let maps: std::collections::BTreeMap<PathBuf, PathBuf> = match &args.instances {
+        Some(folder) => {
+            let files = pictures(folder)?.into_iter();
+            files.map(|file| (inside(&file, folder), file)).collect()
+        }
+        None => Default::default(),
+    };
+    let job = |labels: PathBuf| {
+        let name = inside(&labels, &args.labels);
+        let instances = maps.get(&name).cloned();
+        if let (Some(folder), None) = (&args.instances, &instances) {
+            return Err(Error::Data(format!(
+                "{} has no instance map in {}",
+                labels.display(),
+                folder.display()
+            )));
+        }
+        let mut file = name.into_os_string();
+        file.push(".png");
+        Ok(Job {
+            labels,
+            instances,
+            out: args.out.join(file),
+        })
+    };
+    pictures(&args.labels)?.into_iter().map(job).collect()
+}

@@ -1,0 +1,175 @@
+//! `spadework train`.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use spadework::config::{Config, ConfigFlags, Preset};
+use spadework::gpu::Gpu;
+use spadework::train::event::{End, Started, StepReport};
+use spadework::train::{Checkpoint, RunFolder, Session, TrainEvent};
+use spadework::{Error, Result};
+use toml::{Table, Value};
+
+/// Options of `train`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder with train_img, train_label and, if there are any, train_inst, val_img, val_label, val_inst
+    #[arg(value_name = "DIR", conflicts_with_all = ["image_dir", "label_dir", "instance_dir", "landscapes"])]
+    dir: Option<PathBuf>,
+    /// Folder of the run, which must be new, or with --resume be one
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Starting point of all other options [default: small]
+    #[arg(long)]
+    preset: Option<Preset>,
+    /// TOML file of options; flags go before it, it goes before the preset
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Go on from the newest checkpoint in --out, as if never stopped
+    #[arg(long, conflicts_with_all = ["preset", "config"])]
+    resume: bool,
+    /// Stop after this many iterations in all, and save
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
+    #[command(flatten)]
+    flags: ConfigFlags,
+}
+
+/// Trains.
+pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
+    let mut flags = args.flags.0.clone();
+    if let Some(dir) = &args.dir {
+        let dir = dir.to_str().ok_or_else(|| {
+            Error::Usage(format!(
+                "{} is no valid Unicode, as options must be",
+                dir.display()
+            ))
+        })?;
+        let data = flags
+            .entry("data")
+            .or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(data) = data {
+            data.insert("dir".into(), dir.into());
+        }
+    }
+    // Before anything slow, so that Ctrl-C is heard from the start.
+    let stop = super::interrupt::flag()?;
+    let mut session = match args.resume {
+        true => resume(args, flags, adapter)?,
+        false => start(args, flags, adapter)?,
+    };
+    let mut console = Console::new();
+    let end = session.train(&stop, args.max_steps, &mut |event| {
+        console.hear(event);
+        Ok(())
+    })?;
+    match end {
+        End::Interrupted => Err(Error::Interrupted),
+        End::Complete | End::Limit => Ok(()),
+    }
+}
+
+fn start(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
+    RunFolder::refuse_used(&args.out)?;
+    let (from_file, file) = match &args.config {
+        Some(path) => Config::read_file(path)?,
+        None => Default::default(),
+    };
+    let preset = args.preset.or(from_file).unwrap_or_default();
+    let config = Config::merge(preset, file, flags)?;
+    let space = config.data.label_space()?;
+    Session::start(&Gpu::open(adapter)?, config, space, &args.out)
+}
+
+fn resume(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
+    let run = RunFolder::open(&args.out)?;
+    let mut checkpoint = Checkpoint::load(&run.shelf().newest()?)?;
+    checkpoint.config = checkpoint.config.change(flags)?;
+    Session::resume(&Gpu::open(adapter)?, checkpoint, run)
+}
+
+/// Progress on standard error: a bar on a terminal, else a line now and then.
+struct Console {
+    bar: ProgressBar,
+    last_line: Option<std::time::Instant>,
+    epochs: u64,
+}
+
+/// Time between lines where there is no terminal.
+const LINE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+
+impl Console {
+    fn new() -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            last_line: None,
+            epochs: 0,
+        }
+    }
+
+    fn hear(&mut self, event: &TrainEvent) {
+        match event {
+            TrainEvent::Started(started) => self.start(started),
+            TrainEvent::Notice(notice) => self.line(&format!("note: {notice}")),
+            TrainEvent::Step(report) => self.step(report),
+            TrainEvent::Sheet(path) => self.line(&format!("samples {}", path.display())),
+            TrainEvent::Saved(path) => self.line(&format!("saved {}", path.display())),
+            TrainEvent::Ended(end) => {
+                self.bar.finish_and_clear();
+                self.line(match end {
+                    End::Complete => "training is complete",
+                    End::Limit => "stopped at --max-steps; --resume goes on",
+                    End::Interrupted => "stopped; --resume goes on",
+                });
+            }
+        }
+    }
+
+    fn start(&mut self, started: &Started) {
+        self.epochs = started.epochs;
+        self.line(&format!(
+            "training on {} with {} MiB: {} pictures, {} batches an epoch, {} epochs",
+            started.adapter,
+            started.device_bytes.div_ceil(1 << 20),
+            started.pictures,
+            started.batches_per_epoch,
+            started.epochs
+        ));
+        if started.step > 0 {
+            self.line(&format!("going on after iteration {}", started.step));
+        }
+        let template = "{wide_bar} {pos}/{len} pictures  {per_sec}  {eta} left\n{wide_msg}";
+        let style = ProgressStyle::with_template(template).expect("the template is valid");
+        self.bar = ProgressBar::new(started.total_images).with_style(style);
+        self.bar.set_position(started.images);
+        self.bar.reset_eta();
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        let losses = report.losses.iter();
+        let losses: Vec<_> = losses.map(|(name, x)| format!("{name} {x:.3}")).collect();
+        let message = format!(
+            "epoch {}/{}, iteration {}: {}",
+            report.epoch,
+            self.epochs,
+            report.step,
+            losses.join("  ")
+        );
+        if self.bar.is_hidden() {
+            if self
+                .last_line
+                .is_none_or(|last| last.elapsed() >= LINE_INTERVAL)
+            {
+                self.last_line = Some(std::time::Instant::now());
+                self.line(&format!("{message}  ({:.2} s)", report.seconds));
+            }
+        } else {
+            self.bar.set_message(message);
+            self.bar.set_position(report.images);
+        }
+    }
+
+    fn line(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+}

@@ -1,0 +1,106 @@
+//! Configuration flags of the command line, kept as the table of those that were given.
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use toml::{Table, Value};
+
+use super::{Config, LossConfig, ModelConfig, OptimConfig, TrainConfig};
+use crate::data::DataConfig;
+
+/// The options of [`Config`] that the command line gave, as a layer for [`Config::merge`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConfigFlags(pub Table);
+
+impl Args for ConfigFlags {
+    fn augment_args(command: Command) -> Command {
+        // The variant for updates makes no option required and gives none a default, so that presets and files show
+        // through where no flag is given.
+        let command = DataConfig::augment_args_for_update(command);
+        let command = ModelConfig::augment_args_for_update(command);
+        let command = LossConfig::augment_args_for_update(command);
+        let command = OptimConfig::augment_args_for_update(command);
+        TrainConfig::augment_args_for_update(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ConfigFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let mut config = Config::default();
+        config.data.update_from_arg_matches(matches)?;
+        config.model.update_from_arg_matches(matches)?;
+        config.loss.update_from_arg_matches(matches)?;
+        config.optim.update_from_arg_matches(matches)?;
+        config.train.update_from_arg_matches(matches)?;
+        let mut table = Table::try_from(&config).expect("a configuration is a table");
+        // A flag of the model says it for the data set too.
+        if let Some(Value::Table(data)) = table.get_mut("data") {
+            for (_, name) in super::SHARED {
+                data.remove(name);
+            }
+        }
+        keep_given(&mut table, matches);
+        self.0 = table;
+        Ok(())
+    }
+}
+
+fn keep_given(table: &mut Table, matches: &ArgMatches) {
+    let given = |name: &str| {
+        let known = matches.try_contains_id(name).is_ok();
+        known && matches.value_source(name) == Some(ValueSource::CommandLine)
+    };
+    table.retain(|name, value| match value {
+        Value::Table(section) => {
+            keep_given(section, matches);
+            !section.is_empty()
+        }
+        _ => given(name),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{NormG, Preset};
+    use super::*;
+
+    fn flags(line: &str) -> Result<Table, clap::Error> {
+        let command = ConfigFlags::augment_args(Command::new("train"));
+        let matches = command.try_get_matches_from(line.split_whitespace())?;
+        Ok(ConfigFlags::from_arg_matches(&matches)?.0)
+    }
+
+    #[test]
+    fn only_given_flags_remain() {
+        assert_eq!(flags("train").unwrap(), Table::new());
+        let table = flags("train --ngf 24 --no-flip --no-instance --init-type kaiming").unwrap();
+        let want = "[data]\nflip = false\n[model]\nngf = 24\nedges = false\n[model.init]\ninit_type = \"kaiming\"";
+        assert_eq!(table, toml::from_str(want).unwrap());
+    }
+
+    #[test]
+    fn flags_reach_the_configuration() {
+        let line = "train --norm-g spadeinstance5x5 --num-upsampling-layers most --lr 1e-3 --label-nc 7 \
+                    --contain-dontcare-label --crop-size 512 --preprocess-mode crop --no-ttur --seed 9 --label-dir x";
+        let config = Config::merge(Preset::Tiny, Table::new(), flags(line).unwrap()).unwrap();
+        let norm: NormG = "spadeinstance5x5".parse().unwrap();
+        assert_eq!((config.model.norm_g, config.optim.lr), (norm, 1e-3));
+        assert_eq!(config.model.levels().len(), 8);
+        assert_eq!(config.data.label_nc, Some(7));
+        assert_eq!(config.data.dontcare, Some(true));
+        assert_eq!((config.data.crop_size, config.data.load_size), (512, 572));
+        assert_eq!(config.data.label_dir.as_deref(), Some("x".as_ref()));
+        assert!(!config.optim.ttur && config.train.seed == 9);
+        assert!(flags("train --norm-g spadebatch4x4").is_err());
+        assert!(flags("train --seed 9223372036854775808").is_err());
+    }
+}

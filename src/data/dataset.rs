@@ -1,0 +1,144 @@
+//! A part of a data set, wherever its pictures come from.
+
+use super::classes::LabelSpace;
+use super::config::DataConfig;
+use super::folder::{Folder, Phase};
+use super::{Grid, landscape};
+use crate::Result;
+
+/// A picture of a data set as its files have it, ids checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// What messages and file names call it.
+    pub name: String,
+    /// The photo.
+    pub photo: Grid<[u8; 3]>,
+    /// Label ids, as large as the photo.
+    pub labels: Grid<u32>,
+    /// Instance numbers, as large as the photo, where such are used.
+    pub instances: Option<Grid<u32>>,
+}
+
+/// A part of a data set.
+#[derive(Clone, Debug)]
+pub enum Dataset {
+    /// Files in folders.
+    Folder(Folder),
+    /// The built-in landscapes.
+    Landscapes(Landscapes),
+}
+
+impl Dataset {
+    /// Opens the part the options describe.
+    pub fn open(config: &DataConfig, phase: Phase, space: &LabelSpace) -> Result<Self> {
+        config.validate()?;
+        Ok(match config.landscapes {
+            Some(count) => Self::Landscapes(Landscapes::new(count, phase, space)),
+            None => Self::Folder(Folder::open(config, phase, space)?),
+        })
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Folder(folder) => folder.pairs().len(),
+            Self::Landscapes(landscapes) => landscapes.count,
+        }
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Classes and channels.
+    pub fn space(&self) -> &LabelSpace {
+        match self {
+            Self::Folder(folder) => folder.space(),
+            Self::Landscapes(landscapes) => &landscapes.space,
+        }
+    }
+
+    /// Reads a picture; landscapes are drawn at the given width and height.
+    pub fn load(&self, index: usize, size: [usize; 2]) -> Result<Item> {
+        match self {
+            Self::Folder(folder) => folder.load(index),
+            Self::Landscapes(landscapes) => landscapes.load(index, size),
+        }
+    }
+}
+
+/// A range of the built-in landscapes.
+#[derive(Clone, Debug)]
+pub struct Landscapes {
+    first: u64,
+    count: usize,
+    space: LabelSpace,
+}
+
+/// Seed of the one set of landscapes: pictures of different runs can be compared.
+const SEED: u64 = 0;
+/// Pictures that judge; they follow all that anyone may train on.
+const VAL: std::ops::Range<u64> = 1 << 32..(1 << 32) + 64;
+
+impl Landscapes {
+    fn new(count: usize, phase: Phase, space: &LabelSpace) -> Self {
+        let (first, count) = match phase {
+            Phase::Train => (0, count),
+            Phase::Val => (VAL.start, (VAL.end - VAL.start) as usize),
+        };
+        Self {
+            first,
+            count,
+            space: space.clone(),
+        }
+    }
+
+    fn load(&self, index: usize, [width, height]: [usize; 2]) -> Result<Item> {
+        let pair = landscape::pair(SEED, self.first + index as u64, width, height)?;
+        let labels = pair.labels.into_iter().map(u32::from).collect();
+        let instances = pair.instances.into_iter().map(u32::from).collect();
+        Ok(Item {
+            name: format!("landscape {index}"),
+            photo: Grid::new(width, height, pair.rgb.as_chunks().0.to_vec()),
+            labels: Grid::new(width, height, labels),
+            instances: self
+                .space
+                .instances
+                .then(|| Grid::new(width, height, instances)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Batcher;
+
+    #[test]
+    fn landscapes_come_at_the_size_of_the_network() {
+        let config = DataConfig {
+            landscapes: Some(3),
+            crop_size: 48,
+            ..DataConfig::default()
+        };
+        let space = config.label_space().unwrap();
+        assert_eq!(
+            (space.label_nc, space.dontcare, space.instances),
+            (12, false, true)
+        );
+        let open = |phase| Dataset::open(&config, phase, &space).unwrap();
+        assert_eq!((open(Phase::Train).len(), open(Phase::Val).len()), (3, 64));
+        let batcher = Batcher::open(&config, Phase::Train, &space, [48, 32], 2, 1).unwrap();
+        let batch = batcher.train(0, 0, &[2, 1, 0]).unwrap();
+        assert_eq!(
+            (batch.w, batch.h, batch.images.len()),
+            (48, 32, 2 * 48 * 32 * 3)
+        );
+        assert!(batch.labels.iter().all(|&id| id < 12) && batch.edges.is_some());
+        assert_ne!(
+            open(Phase::Val).load(0, [48, 32]).unwrap(),
+            open(Phase::Train).load(0, [48, 32]).unwrap()
+        );
+    }
+}

@@ -1,0 +1,413 @@
+//! Reading photos, label maps and instance maps.
+//!
+//! PNG maps are read sample by sample: a palette image holds ids, and an ordinary reader would expand them to colours.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageFormat, ImageReader};
+use png::{BitDepth, ColorType};
+
+use super::{Grid, LabelSpace};
+use crate::{Error, Result};
+
+/// Endings of the files a data set is made of.
+pub const EXTENSIONS: [&str; 9] = [
+    "png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "ppm", "pgm",
+];
+
+/// Reads a photo as RGB; transparency is dropped, as the published models were trained.
+pub fn read_photo(path: &Path) -> Result<Grid<[u8; 3]>> {
+    let photo = decode(path, &read(path)?)?.into_rgb8();
+    Ok(rgb_grid(&photo))
+}
+
+/// Reads a label map and turns what it stores into ids.
+pub fn read_labels(path: &Path, space: &LabelSpace) -> Result<Grid<u32>> {
+    let (ids, faults) = to_ids(&read_map(path)?, space).map_err(|error| at(path, error))?;
+    match faults.first() {
+        None => Ok(ids),
+        Some(fault) => Err(at(path, fault)),
+    }
+}
+
+/// Reads an instance map. Only the inequality of neighbours matters, so a colour is as good as a number.
+pub fn read_instances(path: &Path) -> Result<Grid<u32>> {
+    Ok(match read_map(path)? {
+        Map::Values(grid) => grid.map(u32::from),
+        Map::Wide(grid) => grid.map(u32::from),
+        Map::Colours(grid) => grid.map(|[r, g, b]| u32::from_be_bytes([0, r, g, b])),
+    })
+}
+
+/// A map as its file stores it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Map {
+    Values(Grid<u8>),
+    Wide(Grid<u16>),
+    Colours(Grid<[u8; 3]>),
+}
+
+/// A value or colour that is no id, once per file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    value: String,
+    x: usize,
+    y: usize,
+    pub(super) pixels: usize,
+    reason: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { value, x, y, .. } = self;
+        write!(f, "{value} at pixel ({x}, {y})")?;
+        if self.pixels > 1 {
+            write!(f, " and {} more", self.pixels - 1)?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// Ids of a map, and every distinct value that is none (its pixels get id 0).
+pub(super) fn to_ids(map: &Map, space: &LabelSpace) -> Result<(Grid<u32>, Vec<Fault>), String> {
+    match map {
+        Map::Values(grid) => {
+            let ids = space.id_of_value();
+            let reason = |value: u8| match value {
+                super::classes::UNLABELLED if !space.dontcare => format!(
+                    "255 means unlabelled, which needs the don't-care label; without it {}",
+                    space.rule()
+                ),
+                _ => space.rule(),
+            };
+            let look_up = |value: u8| ids[usize::from(value)].ok_or_else(|| reason(value));
+            Ok(translate(grid, look_up, |value| format!("id {value}")))
+        }
+        Map::Colours(grid) => {
+            let ids = space.id_of_colour();
+            if ids.is_empty() {
+                return Err(
+                    "is a coloured label map, which needs a class table with colours".into(),
+                );
+            }
+            let look_up = |colour: [u8; 3]| match ids.get(&colour) {
+                Some(Ok(id)) => Ok(*id),
+                Some(Err(names)) => Err(format!("the class table gives it to {names}")),
+                None => Err("the class table has no such colour".into()),
+            };
+            let name = |[r, g, b]: [u8; 3]| format!("colour #{r:02x}{g:02x}{b:02x}");
+            Ok(translate(grid, look_up, name))
+        }
+        Map::Wide(_) => Err("is a 16-bit label map; ids are 8 bits, grey or palette".into()),
+    }
+}
+
+fn translate<T: Copy + PartialEq>(
+    grid: &Grid<T>,
+    look_up: impl Fn(T) -> Result<u32, String>,
+    name: impl Fn(T) -> String,
+) -> (Grid<u32>, Vec<Fault>) {
+    let mut faults: Vec<(T, Fault)> = Vec::new();
+    let mut last: Option<(T, u32)> = None;
+    let mut data = Vec::with_capacity(grid.data.len());
+    for (index, &value) in grid.data.iter().enumerate() {
+        if let Some((_, id)) = last.filter(|(seen, _)| *seen == value) {
+            data.push(id);
+            continue;
+        }
+        let id = look_up(value).unwrap_or_else(|reason| {
+            match faults.iter_mut().find(|(seen, _)| *seen == value) {
+                Some((_, fault)) => fault.pixels += 1,
+                None => faults.push((
+                    value,
+                    Fault {
+                        value: name(value),
+                        x: index % grid.width,
+                        y: index / grid.width,
+                        pixels: 1,
+                        reason,
+                    },
+                )),
+            }
+            NO_ID
+        });
+        last = (id != NO_ID).then_some((value, id));
+        data.push(if id == NO_ID { 0 } else { id });
+    }
+    let grid = Grid::new(grid.width, grid.height, data);
+    (grid, faults.into_iter().map(|(_, fault)| fault).collect())
+}
+
+const NO_ID: u32 = u32::MAX;
+
+/// Reads a label or instance map as it is stored.
+pub(super) fn read_map(path: &Path) -> Result<Map> {
+    let bytes = read(path)?;
+    match image::guess_format(&bytes) {
+        Ok(ImageFormat::Png) => decode_png_map(&bytes).map_err(|error| at(path, error)),
+        Ok(ImageFormat::Jpeg) => Err(at(
+            path,
+            "is a JPEG, which changes ids; save label and instance maps as PNG",
+        )),
+        _ => Ok(match decode(path, &bytes)? {
+            DynamicImage::ImageLuma16(grey) => {
+                let [width, height] = [grey.width(), grey.height()].map(|size| size as usize);
+                Map::Wide(Grid::new(width, height, grey.into_raw()))
+            }
+            other if other.color().has_color() => Map::Colours(rgb_grid(&other.into_rgb8())),
+            other => {
+                let grey = other.into_luma8();
+                let [width, height] = [grey.width(), grey.height()].map(|size| size as usize);
+                Map::Values(Grid::new(width, height, grey.into_raw()))
+            }
+        }),
+    }
+}
+
+fn decode_png_map(bytes: &[u8]) -> Result<Map, String> {
+    let unreadable = |error: png::DecodingError| format!("cannot be decoded: {error}");
+    let mut reader = png::Decoder::new(Cursor::new(bytes))
+        .read_info()
+        .map_err(unreadable)?;
+    let size = reader.output_buffer_size().ok_or("is too large")?;
+    // The size in a hostile header is not worth an allocation that the data cannot fill: deflate packs 1032 to 1.
+    if size / 1032 > bytes.len() {
+        return Err("is cut off: its data is shorter than its size".into());
+    }
+    let mut packed = vec![0; size];
+    let info = reader.next_frame(&mut packed).map_err(unreadable)?;
+    reader.finish().map_err(unreadable)?;
+    let [width, height] = [info.width, info.height].map(|size| size as usize);
+    let channels = info.color_type.samples();
+    let grey = !matches!(info.color_type, ColorType::Rgb | ColorType::Rgba);
+    if grey && info.bit_depth == BitDepth::Sixteen {
+        let sample = |pixel: &[u8]| u16::from_be_bytes([pixel[0], pixel[1]]);
+        let data = packed.chunks_exact(2 * channels).map(sample).collect();
+        return Ok(Map::Wide(Grid::new(width, height, data)));
+    }
+    let samples = bytes_of_samples(&packed, &info);
+    let pixels = samples.chunks_exact(channels);
+    Ok(if grey {
+        Map::Values(Grid::new(
+            width,
+            height,
+            pixels.map(|pixel| pixel[0]).collect(),
+        ))
+    } else {
+        let colour = |pixel: &[u8]| [pixel[0], pixel[1], pixel[2]];
+        Map::Colours(Grid::new(width, height, pixels.map(colour).collect()))
+    })
+}
+
+/// One byte per sample: of 16-bit samples the high one.
+fn bytes_of_samples(packed: &[u8], info: &png::OutputInfo) -> Vec<u8> {
+    let bits = match info.bit_depth {
+        BitDepth::Eight => return packed.to_vec(),
+        BitDepth::Sixteen => return packed.iter().step_by(2).copied().collect(),
+        depth => depth as usize,
+    };
+    let mask = (1u8 << bits) - 1;
+    // Grey of few bits is grey all the same: white is 255. Palette indices are indices.
+    let factor = match info.color_type {
+        ColorType::Indexed => 1,
+        _ => 255 / mask,
+    };
+    let sample = |line: &[u8], x: usize| {
+        let shift = 8 - bits - x * bits % 8;
+        ((line[x * bits / 8] >> shift) & mask) * factor
+    };
+    let lines = packed.chunks_exact(info.line_size);
+    lines
+        .flat_map(|line| (0..info.width as usize).map(move |x| sample(line, x)))
+        .collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| Error::io("cannot read", path, source))
+}
+
+fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
+    let reader = ImageReader::new(Cursor::new(bytes));
+    let reader = reader
+        .with_guessed_format()
+        .map_err(|source| Error::io("cannot read", path, source))?;
+    reader
+        .decode()
+        .map_err(|error| at(path, format!("cannot be decoded: {error}")))
+}
+
+fn rgb_grid(image: &image::RgbImage) -> Grid<[u8; 3]> {
+    let [width, height] = [image.width(), image.height()].map(|size| size as usize);
+    Grid::new(width, height, image.as_raw().as_chunks().0.to_vec())
+}
+
+fn at(path: &Path, problem: impl std::fmt::Display) -> Error {
+    Error::Data(format!("{}: {problem}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ClassTable;
+    use crate::data::fixture::{write_grey, write_photo, write_png};
+
+    fn map_of(size: [u32; 2], kind: (ColorType, BitDepth), samples: &[u8]) -> Map {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        write_png(&path, size, kind, samples);
+        read_map(&path).unwrap()
+    }
+
+    #[test]
+    fn maps_keep_what_is_stored() {
+        use BitDepth::*;
+        use ColorType::*;
+        let values = |data: &[u8]| Map::Values(Grid::new(3, 1, data.to_vec()));
+        let size = [3, 1];
+        for (kind, samples, want) in [
+            ((Grayscale, Eight), &[1, 2, 255][..], values(&[1, 2, 255])),
+            ((Indexed, Eight), &[1, 2, 9], values(&[1, 2, 9])),
+            ((Indexed, Four), &[0x12, 0xf0], values(&[1, 2, 15])),
+            ((Indexed, Two), &[0b01_10_11_00], values(&[1, 2, 3])),
+            ((Indexed, One), &[0b1010_0000], values(&[1, 0, 1])),
+            ((Grayscale, One), &[0b1010_0000], values(&[255, 0, 255])),
+            ((Grayscale, Two), &[0b01_10_11_00], values(&[85, 170, 255])),
+            (
+                (GrayscaleAlpha, Eight),
+                &[1, 0, 2, 9, 3, 8],
+                values(&[1, 2, 3]),
+            ),
+            (
+                (Grayscale, Sixteen),
+                &[1, 0, 0, 2, 0, 3],
+                Map::Wide(Grid::new(3, 1, vec![256, 2, 3])),
+            ),
+            (
+                (Rgba, Eight),
+                &[1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9, 0],
+                Map::Colours(Grid::new(3, 1, vec![[1, 2, 3], [4, 5, 6], [7, 8, 9]])),
+            ),
+        ] {
+            assert_eq!(map_of(size, kind, samples), want, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_id_is_named_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("street.png");
+        write_grey(&path, [3, 2], &[0, 1, 2, 2, 7, 255]);
+        let error = |space: &LabelSpace| read_labels(&path, space).unwrap_err().to_string();
+        let message = error(&LabelSpace::new(2, false, false));
+        assert!(
+            message.contains("street.png: id 2 at pixel (2, 0) and 1 more"),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("ids must be below 2 (2 classes)"),
+            "{message}"
+        );
+        let message = error(&LabelSpace::new(6, true, false));
+        assert!(
+            message.contains("id 7 at pixel (1, 1): ids must be below 7"),
+            "{message}"
+        );
+        let message = error(&LabelSpace::new(8, false, false));
+        assert!(message.contains("255 means unlabelled"), "{message}");
+        let ids = read_labels(&path, &LabelSpace::new(8, true, false)).unwrap();
+        assert_eq!(ids.data, [0, 1, 2, 2, 7, 8]);
+    }
+
+    #[test]
+    fn colours_go_through_the_class_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("colours.png");
+        let samples = [10, 20, 30, 1, 1, 1, 10, 20, 30];
+        write_png(&path, [3, 1], (ColorType::Rgb, BitDepth::Eight), &samples);
+        let mut space = LabelSpace::new(2, false, false);
+        let message = read_labels(&path, &space).unwrap_err().to_string();
+        assert!(message.contains("needs a class table"), "{message}");
+
+        let table = "[[class]]\nid=1\nname='sky'\ncolour=[10,20,30]\n";
+        space.table = toml::from_str::<ClassTable>(table).unwrap();
+        let message = read_labels(&path, &space).unwrap_err().to_string();
+        assert!(
+            message.contains("colour #010101 at pixel (1, 0)"),
+            "{message}"
+        );
+
+        let more = table.to_owned() + "[[class]]\nid=0\nname='road'\ncolour='#010101'\n";
+        space.table = toml::from_str(&more).unwrap();
+        assert_eq!(read_labels(&path, &space).unwrap().data, [1, 0, 1]);
+    }
+
+    #[test]
+    fn instances_of_any_depth_keep_their_differences() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("inst.png");
+        let samples = [1, 0, 1, 1, 0, 1];
+        write_png(
+            &path,
+            [3, 1],
+            (ColorType::Grayscale, BitDepth::Sixteen),
+            &samples,
+        );
+        assert_eq!(read_instances(&path).unwrap().data, [256, 257, 1]);
+        let labels = read_labels(&path, &LabelSpace::new(9, false, false));
+        assert!(labels.unwrap_err().to_string().contains("16-bit label map"));
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("photo.png");
+        write_photo(&path, [40, 30]);
+        let whole = std::fs::read(&path).unwrap();
+        for len in 0..whole.len() {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            for error in [read_photo(&path).err(), read_map(&path).err()] {
+                // A photo lacks nothing but its end mark when the last bytes are cut.
+                let message = error.map(|error| error.to_string());
+                let named = message
+                    .as_ref()
+                    .is_some_and(|text| text.contains("photo.png"));
+                assert!(named || len + 20 > whole.len(), "{len}: {message:?}");
+            }
+        }
+        let jpeg = [0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F', b'I', b'F'];
+        std::fs::write(&path, jpeg).unwrap();
+        assert!(
+            read_map(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("save label")
+        );
+        assert!(matches!(
+            read_photo(&dir.path().join("none.png")),
+            Err(Error::Io { .. })
+        ));
+    }
+
+    #[test]
+    fn a_size_its_data_cannot_fill_is_refused_early() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bomb.png");
+        write_grey(&path, [1, 1], &[0]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+        let sum = crc32(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        let message = read_map(&path).unwrap_err().to_string();
+        assert!(message.contains("cut off"), "{message}");
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0, |mut crc, &byte| {
+            crc ^= u32::from(byte);
+            (0..8).for_each(|_| crc = (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)));
+            crc
+        })
+    }
+}

@@ -1,0 +1,285 @@
+//! The device: choosing an adapter, opening it, and what it can do.
+
+pub mod exec;
+pub mod shader;
+pub mod store;
+
+use crate::graph::plan::Target;
+use crate::ops::{Family, texels};
+use crate::{Error, Result};
+use shader::{Pipeline, Variant};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+pub use exec::Executor;
+pub use store::Store;
+
+/// Fixed workspace of operations that run in blocks of output channels.
+pub const WORKSPACE_BYTES: usize = 64 << 20;
+
+/// An opened device with its compiled pipelines.
+#[derive(Debug)]
+pub struct Gpu {
+    /// The device.
+    pub device: wgpu::Device,
+    /// Its queue.
+    pub queue: wgpu::Queue,
+    /// Name, type, driver.
+    pub info: wgpu::AdapterInfo,
+    /// Kernel family in use.
+    pub family: Family,
+    pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
+}
+
+/// A texture for copies of matrices, in the layout of [`texels`].
+#[derive(Clone, Debug)]
+pub struct TexelMemory {
+    /// The texture.
+    pub texture: wgpu::Texture,
+    /// All of its layers.
+    pub view: wgpu::TextureView,
+}
+
+impl TexelMemory {
+    /// Layers it has.
+    pub fn layers(&self) -> u32 {
+        self.texture.depth_or_array_layers()
+    }
+
+    /// Bytes it takes.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.layers()) * texels::LAYER_BYTES
+    }
+}
+
+/// Every adapter that wgpu finds, best suited first: discrete, integrated, virtual, CPU.
+pub fn adapters() -> Vec<wgpu::Adapter> {
+    let instance =
+        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+    adapters
+}
+
+fn rank(kind: wgpu::DeviceType) -> u8 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// Picks an adapter by its number in [`adapters`] or by part of its name, else the first.
+///
+/// # Errors
+/// If there is no adapter (says which package brings one) or none matches (lists those there are).
+pub fn choose_adapter(wanted: Option<&str>) -> Result<wgpu::Adapter> {
+    let mut all = adapters();
+    if all.is_empty() {
+        return Err(Error::Device(
+            "no GPU adapter found; install the driver of your card, or the software one \
+             (Debian, Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)"
+                .into(),
+        ));
+    }
+    let Some(wanted) = wanted else {
+        return Ok(all.swap_remove(0));
+    };
+    let names: Vec<_> = all.iter().map(|a| a.get_info().name).collect();
+    let by_name = |name: &String| name.to_lowercase().contains(&wanted.to_lowercase());
+    let index = match wanted.parse::<usize>() {
+        Ok(index) => Some(index).filter(|&i| i < all.len()),
+        Err(_) => names.iter().position(by_name),
+    };
+    index.map(|i| all.swap_remove(i)).ok_or_else(|| {
+        let list: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(i, n)| format!("{i}: {n}"))
+            .collect();
+        Error::Usage(format!(
+            "no adapter matches `{wanted}`; there are {}",
+            list.join(", ")
+        ))
+    })
+}
+
+/// The kernel family that suits an adapter: those on the CPU run one pixel a lane and read texels, if they have
+/// subgroups of a fixed size and enough layers for any matrix.
+pub fn family_of(
+    info: &wgpu::AdapterInfo,
+    features: wgpu::Features,
+    limits: &wgpu::Limits,
+) -> Family {
+    let lanes = info.subgroup_min_size;
+    let fixed = lanes == info.subgroup_max_size;
+    let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
+    let has_layers = limits.max_texture_array_layers >= texels::LAYERS;
+    let is_cpu = info.device_type == wgpu::DeviceType::Cpu;
+    if is_cpu && has_subgroups && fixed && lanes >= 4 && has_layers {
+        Family::Subgroup(lanes)
+    } else {
+        Family::Tiled
+    }
+}
+
+/// What the planner would have to know of an adapter opened by [`Gpu::open`].
+pub fn target_of(adapter: &wgpu::Adapter) -> Target {
+    let family = family_of(&adapter.get_info(), adapter.features(), &adapter.limits());
+    target(family, &adapter.limits())
+}
+
+fn target(family: Family, limits: &wgpu::Limits) -> Target {
+    Target {
+        family,
+        workspace_bytes: WORKSPACE_BYTES.min(limits.max_storage_buffer_binding_size as usize),
+        max_binding_bytes: limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size),
+    }
+}
+
+impl Gpu {
+    /// Opens an adapter (see [`choose_adapter`]) with all of its limits.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be opened.
+    pub fn open(wanted: Option<&str>) -> Result<Arc<Self>> {
+        let adapter = choose_adapter(wanted)?;
+        let info = adapter.get_info();
+        let wished = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("spadework"),
+            required_features: adapter.features() & wished,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|e| Error::Device(format!("cannot open adapter {}: {e}", info.name)))?;
+        Ok(Self::from_device(device, queue))
+    }
+
+    /// Uses a device of the caller's. On a CPU adapter `Features::SUBGROUP` and 2048 texture array layers make it
+    /// several times faster.
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
+        let info = device.adapter_info();
+        let family = family_of(&info, device.features(), &device.limits());
+        Self::with_family(device, queue, family)
+    }
+
+    /// Uses a device of the caller's with a kernel family of choice; tests compare families this way.
+    pub fn with_family(device: wgpu::Device, queue: wgpu::Queue, family: Family) -> Arc<Self> {
+        Arc::new(Self {
+            info: device.adapter_info(),
+            device,
+            queue,
+            family,
+            pipelines: Mutex::default(),
+        })
+    }
+
+    /// What the planner must know.
+    pub fn target(&self) -> Target {
+        target(self.family, &self.device.limits())
+    }
+
+    /// The pipeline of a variant, compiled at first use.
+    pub fn pipeline(&self, variant: &Variant) -> Arc<Pipeline> {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(pipeline) = pipelines.get(variant) {
+            return pipeline.clone();
+        }
+        let pipeline = Arc::new(Pipeline::new(&self.device, variant));
+        pipelines.insert(variant.clone(), pipeline.clone());
+        pipeline
+    }
+
+    /// Creates a buffer.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn buffer(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes.max(16).next_multiple_of(16),
+            usage,
+            mapped_at_creation: false,
+        });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(buffer),
+            Some(error) => Err(Error::Device(format!(
+                "{} cannot hold {label} of {} MiB: {error}; use a smaller batch, crop size or ngf",
+                self.info.name,
+                bytes.div_ceil(1 << 20)
+            ))),
+        }
+    }
+
+    /// Creates a texture of so many layers in the layout of [`texels`].
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn texels(&self, layers: u32) -> Result<TexelMemory> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let texture = self.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("texels"),
+            size: wgpu::Extent3d {
+                width: texels::WIDTH as u32,
+                height: texels::HEIGHT as u32,
+                depth_or_array_layers: layers,
+            },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Float,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(Error::Device(format!(
+                "{} cannot hold {layers} layers of texels: {error}; use a smaller batch, crop size or ngf",
+                self.info.name,
+            )));
+        }
+        let view = texture.create_view(&wgpu::TextureViewDescriptor {
+            dimension: Some(wgpu::TextureViewDimension::D2Array),
+            ..Default::default()
+        });
+        Ok(TexelMemory { texture, view })
+    }
+
+    /// Waits until everything submitted has run.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn wait(&self) -> Result<()> {
+        let waited = self.device.poll(wgpu::PollType::wait_indefinitely());
+        waited.map_err(|e| Error::Device(format!("{}: {e}", self.info.name)))?;
+        Ok(())
+    }
+
+    /// Reads the first `bytes` of a buffer, waiting for the work before it.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn read(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.buffer("staging", bytes, usage)?;
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+        self.queue.submit([encoder.finish()]);
+        staging.map_async(wgpu::MapMode::Read, .., |_| {});
+        self.wait()?;
+        let lost = |e| Error::Device(format!("{}: cannot read back: {e}", self.info.name));
+        let view = staging.get_mapped_range(..bytes).map_err(lost)?;
+        Ok(view.to_vec())
+    }
+}

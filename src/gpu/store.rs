@@ -1,0 +1,217 @@
+//! Buffers shared by name among plans: inputs that the host writes, and state that stays on the device.
+
+use super::{Gpu, TexelMemory};
+use crate::graph::Ty;
+use crate::graph::plan::{Named, Plan};
+use crate::ops::Tensor;
+use crate::windows::Header;
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+#[derive(Debug)]
+struct Entry {
+    ty: Ty,
+    buffer: wgpu::Buffer,
+    header: Option<Header>,
+}
+
+/// Named device buffers.
+#[derive(Debug)]
+pub struct Store {
+    gpu: Arc<Gpu>,
+    entries: HashMap<String, Entry>,
+    workspace: Vec<wgpu::Buffer>,
+    texels: Vec<TexelMemory>,
+}
+
+impl Store {
+    /// An empty store on a device.
+    pub fn new(gpu: Arc<Gpu>) -> Self {
+        Self {
+            gpu,
+            entries: HashMap::new(),
+            workspace: Vec::new(),
+            texels: Vec::new(),
+        }
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// Creates what a plan needs and the store lacks; new buffers are zero.
+    ///
+    /// # Errors
+    /// If the device is out of memory, or a name exists with another type.
+    pub fn prepare(&mut self, plan: &Plan) -> Result<()> {
+        for Named { name, ty, .. } in &plan.named {
+            self.create(name, *ty)?;
+        }
+        Ok(())
+    }
+
+    /// Creates a zero buffer unless it exists.
+    ///
+    /// # Errors
+    /// If the device is out of memory, or the name exists with another type.
+    pub fn create(&mut self, name: &str, ty: Ty) -> Result<()> {
+        if let Some(entry) = self.entries.get(name) {
+            return (entry.ty == ty).then_some(()).ok_or_else(|| Error::Shape {
+                op: "store",
+                message: format!("`{name}` is {} on the device, wanted as {ty}", entry.ty),
+            });
+        }
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_DST
+            | wgpu::BufferUsages::COPY_SRC;
+        let entry = Entry {
+            ty,
+            buffer: self.gpu.buffer(name, ty.bytes(), usage)?,
+            header: None,
+        };
+        self.entries.insert(name.to_owned(), entry);
+        Ok(())
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry> {
+        self.entries.get(name).ok_or_else(|| Error::Shape {
+            op: "store",
+            message: format!("there is no `{name}` on the device"),
+        })
+    }
+
+    /// The buffer of a name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn buffer(&self, name: &str) -> Result<&wgpu::Buffer> {
+        Ok(&self.entry(name)?.buffer)
+    }
+
+    /// Header of the last words written to a window table.
+    pub fn header(&self, name: &str) -> Option<Header> {
+        self.entries.get(name)?.header
+    }
+
+    /// Names and types of everything in the store.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Ty)> {
+        self.entries.iter().map(|(name, e)| (name.as_str(), e.ty))
+    }
+
+    /// Bytes of everything, the shared workspace included.
+    pub fn bytes(&self) -> u64 {
+        let named: u64 = self.entries.values().map(|e| e.ty.bytes()).sum();
+        let workspace: u64 = self.workspace.iter().map(wgpu::Buffer::size).sum();
+        named + workspace + self.texels.iter().map(TexelMemory::bytes).sum::<u64>()
+    }
+
+    /// One buffer for each size, shared with the other plans of this store: plans run one after another, so what one
+    /// leaves there no other needs. The plan with the largest needs should come first.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn workspace(&mut self, sizes: &[u64]) -> Result<Vec<wgpu::Buffer>> {
+        let mut order: Vec<usize> = (0..sizes.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(sizes[i]));
+        let mut unused: Vec<wgpu::Buffer> = self.workspace.clone();
+        unused.sort_by_key(|buffer| std::cmp::Reverse(buffer.size()));
+        let mut taken = vec![None; sizes.len()];
+        for i in order {
+            let fits = unused.iter().rposition(|buffer| buffer.size() >= sizes[i]);
+            taken[i] = Some(match fits {
+                Some(at) => unused.remove(at),
+                None => {
+                    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+                    let buffer = self.gpu.buffer("workspace", sizes[i], usage)?;
+                    self.workspace.push(buffer.clone());
+                    buffer
+                }
+            });
+        }
+        Ok(taken.into_iter().flatten().collect())
+    }
+
+    /// One texture for each number of layers, shared like [`Store::workspace`].
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn texels(&mut self, layers: &[u32]) -> Result<Vec<TexelMemory>> {
+        for (i, &layers) in layers.iter().enumerate() {
+            match self.texels.get(i) {
+                Some(memory) if memory.layers() >= layers => {}
+                Some(_) => self.texels[i] = self.gpu.texels(layers)?,
+                None => self.texels.push(self.gpu.texels(layers)?),
+            }
+        }
+        Ok(self.texels[..layers.len()].to_vec())
+    }
+
+    /// Writes numbers that are in device layout already.
+    ///
+    /// # Errors
+    /// If the name is unknown or the length wrong.
+    pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        let entry = self.entry(name)?;
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        if bytes.len() as u64 != entry.ty.bytes() {
+            return Err(Error::Shape {
+                op: "store",
+                message: format!(
+                    "{} numbers do not fill `{name}` of {}",
+                    values.len(),
+                    entry.ty
+                ),
+            });
+        }
+        self.gpu.queue.write_buffer(&entry.buffer, 0, bytes);
+        Ok(())
+    }
+
+    /// Writes a packed window table or symbol map; it may be shorter than the buffer.
+    ///
+    /// # Errors
+    /// If the name is unknown or the words exceed the capacity.
+    pub fn write_index(&mut self, name: &str, words: &[u32]) -> Result<()> {
+        let entry = self.entry(name)?;
+        if words.len() as u64 * 4 > entry.ty.bytes() {
+            return Err(Error::Shape {
+                op: "store",
+                message: format!("{} words exceed `{name}` of {}", words.len(), entry.ty),
+            });
+        }
+        let header = match entry.ty {
+            Ty::Windows(_) => words.first_chunk().copied(),
+            _ => None,
+        };
+        self.gpu
+            .queue
+            .write_buffer(&entry.buffer, 0, bytemuck::cast_slice(words));
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.header = header;
+        }
+        Ok(())
+    }
+
+    /// Writes a host value.
+    ///
+    /// # Errors
+    /// As [`Store::write`] and [`Store::write_index`].
+    pub fn write_tensor(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
+        match tensor {
+            Tensor::Dense { .. } => self.write(name, &tensor.to_device(0.0)),
+            Tensor::Index(words) => self.write_index(name, words),
+        }
+    }
+
+    /// Reads numbers in device layout, waiting for the work before.
+    ///
+    /// # Errors
+    /// If the name is unknown or the device was lost.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>> {
+        let entry = self.entry(name)?;
+        let bytes = self.gpu.read(&entry.buffer, entry.ty.bytes())?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+}

@@ -1,0 +1,360 @@
+//! From a graph to a plan: which nodes run, in which order, and in which memory.
+//!
+//! Nodes run in the order they were appended. A value occupies a slot from its node to its last reader; see
+//! `slots` for which. One slot is one buffer, because one dispatch may not bind a buffer both to read and to write.
+//! Everything is sized for the worst content of the index buffers, so a plan never grows and its peak is known
+//! before the first step.
+
+use super::slots::{Interval, KEPT, assign};
+use super::{Graph, Source, Ty, ValueId};
+use crate::ops::texels::LAYER_BYTES;
+use crate::ops::{Family, Kernel, Op, Site};
+use crate::windows::Header;
+use crate::{Error, Result};
+
+/// Memory of a value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// Entry of [`Plan::named`].
+    Named(usize),
+    /// Entry of [`Plan::slots`].
+    Slot(usize),
+    /// Entry of [`Plan::texel_layers`].
+    Texels(usize),
+    /// Not needed by anything that runs.
+    Nowhere,
+}
+
+/// A buffer shared by name among plans.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Named {
+    /// Name.
+    pub name: String,
+    /// Type.
+    pub ty: Ty,
+    /// Written by the host before every replay; otherwise state.
+    pub is_input: bool,
+}
+
+/// One node, placed.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The operation.
+    pub op: Op,
+    /// Types of the arguments.
+    pub input_types: Vec<Ty>,
+    /// Types of the results.
+    pub output_types: Vec<Ty>,
+    /// Memory of the arguments.
+    pub inputs: Vec<Place>,
+    /// Memory of the results.
+    pub outputs: Vec<Place>,
+    /// Slots of the scratch buffers.
+    pub scratch: Vec<Place>,
+    /// Dispatches in the worst case.
+    pub kernel: Kernel,
+    /// Whether the dispatches depend on the content of an index buffer.
+    pub is_dynamic: bool,
+}
+
+/// An ordered, placed graph.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What runs, in order.
+    pub steps: Vec<Step>,
+    /// Bytes of each slot.
+    pub slots: Vec<u64>,
+    /// Layers of each texture; dispatches use them one after another.
+    pub texel_layers: Vec<u32>,
+    /// Buffers shared by name.
+    pub named: Vec<Named>,
+    /// Values to read after a replay.
+    pub outputs: Vec<(String, Ty, Place)>,
+}
+
+/// What the planner must know of the adapter.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Kernel family.
+    pub family: Family,
+    /// Bytes a blocked operation may use for its fixed workspace.
+    pub workspace_bytes: usize,
+    /// Largest storage binding.
+    pub max_binding_bytes: u64,
+}
+
+impl Plan {
+    /// Plans a graph.
+    ///
+    /// # Errors
+    /// If a value exceeds the adapter's largest binding (the message names it and the ways out), or if state is read
+    /// after it was updated.
+    pub fn new(graph: &Graph, target: &Target) -> Result<Self> {
+        let mut planner = Planner::new(graph, target);
+        planner.place_leaves();
+        for (index, live) in graph.live_nodes().into_iter().enumerate() {
+            if live {
+                planner.place_node(index)?;
+            }
+        }
+        let slots = planner.assign_slots();
+        let place =
+            |(name, id): &(String, ValueId)| (name.clone(), graph.ty(*id), planner.places[id.0]);
+        let outputs = graph.outputs.iter().map(place).collect();
+        let plan = Self {
+            texel_layers: texel_layers(&planner.steps),
+            steps: planner.steps,
+            slots,
+            named: planner.named,
+            outputs,
+        };
+        plan.check_bindings(target)?;
+        Ok(plan)
+    }
+
+    /// Bytes of all slots and textures: the memory of a replay beyond inputs and state.
+    pub fn slot_bytes(&self) -> u64 {
+        let layers: u64 = self.texel_layers.iter().map(|&l| u64::from(l)).sum();
+        self.slots.iter().sum::<u64>() + layers * LAYER_BYTES
+    }
+
+    /// Multiply-adds of one replay by the shapes; window tables count as if every pixel had its own window.
+    pub fn macs(&self) -> u64 {
+        let cost = |s: &Step| s.op.cost(&s.input_types, &s.output_types).macs;
+        self.steps.iter().map(cost).sum()
+    }
+
+    fn check_bindings(&self, target: &Target) -> Result<()> {
+        let named = self.named.iter().map(|n| (n.name.clone(), n.ty.bytes()));
+        let results = self.steps.iter().flat_map(|step| {
+            let types = step.output_types.iter();
+            types.map(|ty| (format!("result {ty} of {}", step.op.name()), ty.bytes()))
+        });
+        let scratch = self.steps.iter().flat_map(|step| {
+            let words = step.kernel.scratch.iter();
+            words.map(|&w| (format!("workspace of {}", step.op.name()), w as u64 * 4))
+        });
+        let too_large = named
+            .chain(results)
+            .chain(scratch)
+            .find(|(_, bytes)| *bytes > target.max_binding_bytes);
+        match too_large {
+            None => Ok(()),
+            Some((what, bytes)) => Err(Error::Device(format!(
+                "{what} takes {} MiB, but this adapter binds at most {} MiB at once; use a smaller batch, crop size or ngf",
+                bytes.div_ceil(1 << 20),
+                target.max_binding_bytes >> 20,
+            ))),
+        }
+    }
+}
+
+/// What each texture must hold at most.
+fn texel_layers(steps: &[Step]) -> Vec<u32> {
+    let mut layers = Vec::new();
+    for dispatch in steps.iter().flat_map(|s| &s.kernel.dispatches) {
+        for (i, texels) in dispatch.texels.iter().enumerate() {
+            layers.resize(layers.len().max(i + 1), 0);
+            layers[i] = layers[i].max(texels.layers().max(texels.reserved) as u32);
+        }
+    }
+    layers
+}
+
+struct Planner<'a> {
+    graph: &'a Graph,
+    target: &'a Target,
+    last_use: Vec<usize>,
+    places: Vec<Place>,
+    updated: Vec<bool>,
+    intervals: Vec<Interval>,
+    named: Vec<Named>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(graph: &'a Graph, target: &'a Target) -> Self {
+        let live = graph.live_nodes();
+        let mut last_use = vec![0; graph.values.len()];
+        for (index, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+            for id in &node.inputs {
+                last_use[id.0] = index;
+            }
+        }
+        for (_, id) in &graph.outputs {
+            last_use[id.0] = usize::MAX;
+        }
+        Self {
+            graph,
+            target,
+            last_use,
+            places: vec![Place::Nowhere; graph.values.len()],
+            updated: vec![false; graph.values.len()],
+            intervals: Vec::new(),
+            named: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Gives every leaf that something running reads its named buffer.
+    fn place_leaves(&mut self) {
+        let live = self.graph.live_nodes();
+        let nodes = self.graph.nodes.iter().zip(live);
+        let mut used: Vec<ValueId> = nodes
+            .filter(|(_, live)| *live)
+            .flat_map(|(node, _)| node.inputs.iter().copied())
+            .chain(self.graph.outputs.iter().map(|(_, id)| *id))
+            .collect();
+        used.sort();
+        used.dedup();
+        for id in used {
+            let value = &self.graph.values[id.0];
+            let (name, is_input) = match &value.source {
+                Source::Input(name) => (name, true),
+                Source::State(name) => (name, false),
+                Source::Node(..) => continue,
+            };
+            self.places[id.0] = Place::Named(self.named.len());
+            self.named.push(Named {
+                name: name.clone(),
+                ty: value.ty,
+                is_input,
+            });
+        }
+    }
+
+    fn place_node(&mut self, index: usize) -> Result<()> {
+        let node = &self.graph.nodes[index];
+        let types = |ids: &[ValueId]| ids.iter().map(|&id| self.graph.ty(id)).collect::<Vec<_>>();
+        let (input_types, output_types) = (types(&node.inputs), types(&node.outputs));
+        if let Some(&stale) = node.inputs.iter().find(|id| self.updated[id.0]) {
+            return Err(Error::Shape {
+                op: node.op.name(),
+                message: format!("reads {} after its update", self.graph.label(stale)),
+            });
+        }
+        let headers: Vec<Option<Header>> = input_types
+            .iter()
+            .map(|ty| matches!(ty, Ty::Windows(_)).then(|| ty.windows().worst_header()))
+            .collect();
+        let kernel = node.op.kernel(&Site {
+            inputs: &input_types,
+            outputs: &output_types,
+            headers: &headers,
+            family: self.target.family,
+            workspace_bytes: self.target.workspace_bytes,
+        });
+        let inputs: Vec<_> = node.inputs.iter().map(|id| self.places[id.0]).collect();
+        let outputs = self.place_outputs(index);
+        let scratch: Vec<_> = kernel
+            .scratch
+            .iter()
+            .map(|&w| self.take(w as u64 * 4))
+            .collect();
+        for place in &scratch {
+            self.give(*place);
+        }
+        self.free_after(index);
+        self.steps.push(Step {
+            op: node.op.clone(),
+            is_dynamic: headers.iter().any(Option::is_some),
+            input_types,
+            output_types,
+            inputs,
+            outputs,
+            scratch,
+            kernel,
+        });
+        Ok(())
+    }
+
+    fn place_outputs(&mut self, index: usize) -> Vec<Place> {
+        let node = &self.graph.nodes[index];
+        let mut outputs = Vec::new();
+        for (i, id) in node.outputs.iter().enumerate() {
+            let alias = node.op.aliases().iter().find(|(_, output)| *output == i);
+            let place = match alias {
+                Some(&(input, _)) => {
+                    self.updated[node.inputs[input].0] = true;
+                    self.places[node.inputs[input].0]
+                }
+                None => self.take(self.graph.ty(*id).bytes()),
+            };
+            self.places[id.0] = place;
+            outputs.push(place);
+        }
+        outputs
+    }
+
+    /// Gives back the memory of values whose last reader, or whose node if nothing reads them, is this node.
+    fn free_after(&mut self, index: usize) {
+        let node = &self.graph.nodes[index];
+        let aliased = |id: &ValueId| self.updated[id.0];
+        let mut done: Vec<ValueId> = node
+            .inputs
+            .iter()
+            .chain(&node.outputs)
+            .copied()
+            .filter(|id| self.last_use[id.0] <= index && !aliased(id))
+            .collect();
+        done.sort();
+        done.dedup();
+        for id in done {
+            self.give(self.places[id.0]);
+        }
+    }
+
+    /// Memory from this step on, until it is given back. Its number is not that of a slot yet.
+    fn take(&mut self, bytes: u64) -> Place {
+        self.intervals.push(Interval {
+            bytes,
+            start: self.steps.len(),
+            end: KEPT,
+        });
+        Place::Slot(self.intervals.len() - 1)
+    }
+
+    fn give(&mut self, place: Place) {
+        if let Place::Slot(interval) = place {
+            let end = &mut self.intervals[interval].end;
+            debug_assert!(*end == KEPT, "interval {interval} given back twice");
+            *end = self.steps.len();
+        }
+    }
+
+    /// Puts slots in place of intervals.
+    fn assign_slots(&mut self) -> Vec<u64> {
+        let (assigned, slots) = assign(&self.intervals);
+        let settle = |place: &mut Place| {
+            if let Place::Slot(interval) = place {
+                *interval = assigned[*interval];
+            }
+        };
+        for step in &mut self.steps {
+            let places = step.inputs.iter_mut().chain(&mut step.outputs);
+            places.chain(&mut step.scratch).for_each(settle);
+        }
+        self.places.iter_mut().for_each(settle);
+        slots
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, step) in self.steps.iter().enumerate() {
+            writeln!(
+                f,
+                "{i:4} {:?}: {:?} <- {:?} scratch {:?}, {} dispatches",
+                step.op,
+                step.outputs,
+                step.inputs,
+                step.scratch,
+                step.kernel.dispatches.len()
+            )?;
+        }
+        for (i, bytes) in self.slots.iter().enumerate() {
+            writeln!(f, "slot {i}: {bytes} bytes")?;
+        }
+        Ok(())
+    }
+}

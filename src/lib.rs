@@ -1,0 +1,20 @@
+//! Semantic image synthesis with spatially-adaptive normalisation (SPADE, arXiv 1903.07291) on any vendor's GPU.
+
+pub mod config;
+pub mod convert;
+pub mod cpu;
+pub mod data;
+pub mod error;
+pub mod gpu;
+pub mod graph;
+pub mod model;
+pub mod ops;
+pub mod picture;
+pub mod state;
+pub mod synth;
+pub mod train;
+pub mod windows;
+
+pub use config::Config;
+pub use error::{Error, Result};
+pub use synth::{Generator, Layout};

@@ -1,0 +1,7 @@
+//! The program `spadework`: see `spadework --help`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,231 @@
+//! The multi-scale discriminator of Appendix A: patches of label map and picture together, at full size and halved.
+//!
+//! The label half of its first convolution never sees a one-hot map at full size: there it is a sum of weight rows
+//! per distinct window. It is computed once for each label map, whichever pictures are judged with it.
+
+use super::inputs::Inputs;
+use super::net::{Mode, Net};
+use super::params::{Init, Params, Role};
+use super::spade::EPSILON;
+use crate::Result;
+use crate::config::{ModelConfig, NormKind};
+use crate::graph::ValueId;
+use crate::ops::activation::{Activation, Kind};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::copy::{Axis, CopyRange};
+use crate::ops::elementwise::Add;
+use crate::ops::labels::{LabelPool, LabelRows, Lookup};
+use crate::ops::norm::{Affine, EpsRule, Norm, NormGiven};
+use crate::ops::resample::AvgPool3;
+
+/// Kernel and padding of every convolution.
+const KERNEL: usize = 4;
+const PAD: usize = 2;
+/// Widths double up to here.
+const WIDEST: usize = 512;
+
+/// What one discriminator says: the features behind each hidden layer, and the logits.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Features, first layer first.
+    pub features: Vec<ValueId>,
+    /// One logit a patch.
+    pub logits: ValueId,
+}
+
+/// Channels behind layer `i`.
+fn width(config: &ModelConfig, layer: usize) -> usize {
+    (0..layer).fold(config.ndf, |width, _| (2 * width).min(WIDEST))
+}
+
+/// Name of the convolution of a normed layer, which depends on whether a norm stands beside it.
+fn normed(network: &str, layer: usize, norm: NormKind) -> String {
+    match norm {
+        NormKind::None => format!("{network}.model{layer}.0"),
+        _ => format!("{network}.model{layer}.0.0"),
+    }
+}
+
+/// Tensors of [`discriminators`].
+pub fn discriminator_params(config: &ModelConfig) -> Params {
+    let mut p = Params::new(config.init);
+    let (k, kind) = (KERNEL, config.norm_d.kind);
+    for scale in 0..config.num_d {
+        let network = format!("D.discriminator_{scale}");
+        let first = format!("{network}.model0.0");
+        p.conv(
+            &first,
+            [config.ndf, config.semantic_nc() + 3, k, k],
+            false,
+            true,
+        );
+        for layer in 1..config.n_layers_d {
+            let (cin, cout) = (width(config, layer - 1), width(config, layer));
+            let has_bias = kind == NormKind::None;
+            let conv = normed(&network, layer, kind);
+            p.conv(&conv, [cout, cin, k, k], config.norm_d.spectral, has_bias);
+            if matches!(kind, NormKind::Batch | NormKind::SyncBatch) {
+                let norm = format!("{network}.model{layer}.0.1");
+                let start = Init::Normal {
+                    mean: 1.0,
+                    std: 0.02,
+                };
+                p.vector(&format!("{norm}.weight"), cout, Role::Trained, start);
+                let zero = Init::Constant(0.0);
+                p.vector(&format!("{norm}.bias"), cout, Role::Trained, zero);
+                p.running(&norm, cout, kind == NormKind::Batch);
+            }
+        }
+        let last = config.n_layers_d;
+        let cin = width(config, last - 1);
+        p.conv(
+            &format!("{network}.model{last}.0"),
+            [1, cin, k, k],
+            false,
+            true,
+        );
+    }
+    p
+}
+
+/// Judges pictures, a whole number of batches of them, against the label maps of the batch; one verdict a scale.
+///
+/// # Errors
+/// If the tensors are missing or do not fit.
+pub fn discriminators(
+    net: &mut Net,
+    config: &ModelConfig,
+    inputs: &Inputs,
+    pictures: ValueId,
+) -> Result<Vec<Verdict>> {
+    let mut verdicts = Vec::new();
+    let mut seen = pictures;
+    for scale in 0..config.num_d {
+        if scale > 0 {
+            seen = net.apply(AvgPool3 {}, &[seen])?;
+        }
+        let network = format!("D.discriminator_{scale}");
+        verdicts.push(discriminator(net, config, inputs, &network, scale, seen)?);
+    }
+    Ok(verdicts)
+}
+
+fn discriminator(
+    net: &mut Net,
+    config: &ModelConfig,
+    inputs: &Inputs,
+    network: &str,
+    scale: usize,
+    pictures: ValueId,
+) -> Result<Verdict> {
+    let leaky = Activation {
+        kind: Kind::LeakyRelu,
+    };
+    let kind = config.norm_d.kind;
+    let of_labels = labels_half(net, config, inputs, network, scale)?;
+    let of_pictures = pictures_half(net, config, network, pictures)?;
+    let mut x = net.apply(Add {}, &[of_pictures, of_labels])?;
+    x = net.apply(leaky.clone(), &[x])?;
+    let mut features = vec![x];
+    for layer in 1..config.n_layers_d {
+        let stride = if layer + 1 < config.n_layers_d { 2 } else { 1 };
+        let conv = normed(network, layer, kind);
+        x = net.conv(x, &conv, stride, PAD)?;
+        x = norm(net, x, &format!("{network}.model{layer}.0.1"), kind)?;
+        x = net.apply(leaky.clone(), &[x])?;
+        features.push(x);
+    }
+    let last = format!("{network}.model{}.0", config.n_layers_d);
+    let logits = net.conv(x, &last, 1, PAD)?;
+    Ok(Verdict { features, logits })
+}
+
+/// The filters of the first convolution over channels `from..from + len`.
+fn filters_over(net: &mut Net, network: &str, from: usize, len: usize) -> Result<ValueId> {
+    let filters = net.param(&format!("{network}.model0.0.weight"))?;
+    let range = CopyRange {
+        axis: Axis::W,
+        from,
+        to: 0,
+        len,
+        out_len: len.next_multiple_of(4),
+    };
+    net.apply(range, &[filters])
+}
+
+/// What the label map adds to the first convolution, bias included.
+fn labels_half(
+    net: &mut Net,
+    config: &ModelConfig,
+    inputs: &Inputs,
+    network: &str,
+    scale: usize,
+) -> Result<ValueId> {
+    let channels = config.semantic_nc();
+    let w = filters_over(net, network, 0, channels)?;
+    let b = net.param(&format!("{network}.model0.0.bias"))?;
+    let [h, width] = inputs.output();
+    if scale == 0 {
+        let windows = inputs.patches(net)?;
+        let rows = net.apply(LabelRows { relu: false }, &[w, b, windows])?;
+        let (n, h, w) = (inputs.n(), h / 2 + 1, width / 2 + 1);
+        return net.apply(Lookup { n, h, w }, &[rows, windows]);
+    }
+    let symbols = inputs.symbols(net)?;
+    let pool = LabelPool {
+        n: inputs.n(),
+        h,
+        w: width,
+        channels,
+        edges: config.edges,
+    };
+    let mut map = net.apply(pool, &[symbols])?;
+    for _ in 1..scale {
+        map = net.apply(AvgPool3 {}, &[map])?;
+    }
+    let conv = Conv2d {
+        stride: 2,
+        pad: PAD,
+    };
+    net.apply(conv, &[map, w, b])
+}
+
+fn pictures_half(
+    net: &mut Net,
+    config: &ModelConfig,
+    network: &str,
+    pictures: ValueId,
+) -> Result<ValueId> {
+    let w = filters_over(net, network, config.semantic_nc(), 3)?;
+    let conv = Conv2d {
+        stride: 2,
+        pad: PAD,
+    };
+    net.apply(conv, &[pictures, w])
+}
+
+fn norm(net: &mut Net, x: ValueId, name: &str, kind: NormKind) -> Result<ValueId> {
+    let moments = |per_sample| Norm {
+        per_sample,
+        eps: EPSILON,
+        rule: EpsRule::Add,
+    };
+    let y = match (kind, net.mode) {
+        (NormKind::None, _) => return Ok(x),
+        (NormKind::Instance, _) => return net.apply(moments(true), &[x]),
+        (NormKind::Batch | NormKind::SyncBatch, Mode::Training) => {
+            let results = net.graph.apply_all(moments(false), &[x])?;
+            let count = net.graph.shape(x).rows();
+            net.track(name, results[1], results[2], count)?;
+            results[0]
+        }
+        (NormKind::Batch | NormKind::SyncBatch, Mode::Evaluation) => {
+            let mean = net.param(&format!("{name}.running_mean"))?;
+            let var = net.param(&format!("{name}.running_var"))?;
+            net.apply(NormGiven { eps: EPSILON }, &[x, mean, var])?
+        }
+    };
+    let weight = net.param(&format!("{name}.weight"))?;
+    let bias = net.param(&format!("{name}.bias"))?;
+    net.apply(Affine {}, &[y, weight, bias])
+}

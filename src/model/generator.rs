@@ -1,0 +1,121 @@
+//! The generator, Figure 4 (right): no encoder, only the label map at every size.
+
+use super::inputs::Inputs;
+use super::net::{Mode, Net};
+use super::params::Params;
+use super::spade::{Norm, block, block_params};
+use crate::config::{ModelConfig, SpadeNorm, Upsampling};
+use crate::graph::ValueId;
+use crate::ops::activation::{Activation, Kind};
+use crate::ops::labels::{LabelRows, Lookup};
+use crate::ops::norm::EpsRule;
+use crate::{Error, Result};
+
+/// A residual block of the generator.
+struct Block {
+    name: &'static str,
+    /// Channels in and out, as shares of the first width.
+    fin: usize,
+    fout: usize,
+    /// Whether its input is doubled first.
+    up: bool,
+}
+
+/// The blocks in order; channels are `ngf * 16 / divisor`.
+fn blocks(upsampling: Upsampling) -> Vec<Block> {
+    let block = |name, fin, fout, up| Block {
+        name,
+        fin,
+        fout,
+        up,
+    };
+    let mut blocks = vec![
+        block("head_0", 1, 1, false),
+        block("G_middle_0", 1, 1, true),
+        block("G_middle_1", 1, 1, upsampling != Upsampling::Normal),
+        block("up_0", 1, 2, true),
+        block("up_1", 2, 4, true),
+        block("up_2", 4, 8, true),
+        block("up_3", 8, 16, true),
+    ];
+    if upsampling == Upsampling::Most {
+        blocks.push(block("up_4", 16, 32, true));
+    }
+    blocks
+}
+
+/// Names of the blocks, and the doublings of the first grid where they work.
+pub(super) fn sizes(upsampling: Upsampling) -> Vec<(&'static str, usize)> {
+    let mut doublings = 0;
+    let size = |block: Block| {
+        doublings += usize::from(block.up);
+        (block.name, doublings)
+    };
+    blocks(upsampling).into_iter().map(size).collect()
+}
+
+/// Tensors of [`generator`].
+pub fn generator_params(config: &ModelConfig) -> Params {
+    let mut p = Params::new(config.init);
+    let (first, labels) = (16 * config.ngf, config.semantic_nc());
+    p.conv("G.fc", [first, labels, 3, 3], false, true);
+    let mut width = first;
+    for Block {
+        name, fin, fout, ..
+    } in blocks(config.upsampling)
+    {
+        width = first / fout;
+        block_params(
+            &mut p,
+            &format!("G.{name}"),
+            config.norm_g,
+            [first / fin, width],
+            [config.spade_hidden, labels],
+        );
+    }
+    p.conv("G.conv_img", [3, width, 3, 3], false, true);
+    p
+}
+
+/// Pictures in -1..1 from label maps.
+///
+/// # Errors
+/// If a batch norm of the first block would see one value only.
+pub fn generator(net: &mut Net, config: &ModelConfig, inputs: &Inputs) -> Result<ValueId> {
+    let [n, h, w] = inputs.grid();
+    let has_batch_norm = config.norm_g.kind != SpadeNorm::Instance;
+    if net.mode == Mode::Training && has_batch_norm && n * h * w == 1 {
+        return Err(Error::Usage(format!(
+            "norm_G = {}: a batch norm cannot train on one value, and batch {n} on a {h}x{w} grid has no more; \
+             use a larger batch or crop_size",
+            config.norm_g
+        )));
+    }
+    let norm = Norm {
+        kind: config.norm_g,
+        rule: match config.norm_g.kind {
+            SpadeNorm::SyncBatch if config.parallel_bn => EpsRule::Max,
+            _ => EpsRule::Add,
+        },
+    };
+    let mut x = fc(net, inputs)?;
+    let mut doublings = 0;
+    for Block { name, up, .. } in blocks(config.upsampling) {
+        doublings += usize::from(up);
+        let level = inputs.level(net, doublings)?;
+        x = block(net, x, &format!("G.{name}"), level, norm, up)?;
+    }
+    let kind = Kind::LeakyRelu;
+    x = net.apply(Activation { kind }, &[x])?;
+    x = net.conv(x, "G.conv_img", 1, 1)?;
+    net.apply(Activation { kind: Kind::Tanh }, &[x])
+}
+
+/// The first layer: a convolution of the label map at the size of the first grid.
+fn fc(net: &mut Net, inputs: &Inputs) -> Result<ValueId> {
+    let windows = inputs.first(net)?;
+    let (w, b) = (net.param("G.fc.weight")?, net.param("G.fc.bias")?);
+    let rows = net.apply(LabelRows { relu: false }, &[w, b, windows])?;
+    let [n, h, w] = inputs.grid();
+    net.apply(Lookup { n, h, w }, &[rows, windows])
+}

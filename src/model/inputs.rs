@@ -1,0 +1,225 @@
+//! What a batch puts on the device: window tables of the label map at every size, symbols, and photos.
+
+use super::net::Net;
+use super::spade::Level;
+use crate::config::ModelConfig;
+use crate::graph::shape::Windows;
+use crate::graph::{Shape, Ty, ValueId};
+use crate::windows::{IdMap, Tier, WindowSpec, build_tables, output_size};
+use crate::{Error, Result};
+
+/// The inputs of a graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    n: usize,
+    latent: [usize; 2],
+    doublings: usize,
+    channels: usize,
+    ids: usize,
+    specs: Vec<WindowSpec>,
+    /// Index of the table for `fc`.
+    first: usize,
+    /// Index of the table for the first discriminator, where there is one.
+    patches: Option<usize>,
+}
+
+/// Table number `2 * i` holds the label windows of the grid after `i` doublings, the next one their windows.
+fn levels(config: &ModelConfig, latent: [usize; 2]) -> Vec<WindowSpec> {
+    let k = config.norm_g.kernel;
+    let level = |i: usize| {
+        let tier = |tier| WindowSpec {
+            h: latent[0] << i,
+            w: latent[1] << i,
+            k,
+            stride: 1,
+            pad: k / 2,
+            tier,
+        };
+        [tier(Tier::Labels), tier(Tier::Of(2 * i))]
+    };
+    (0..=config.upsampling.doublings())
+        .flat_map(level)
+        .collect()
+}
+
+impl Inputs {
+    /// What synthesis of `n` pictures from a first grid of this height and width reads.
+    pub fn synthesis(config: &ModelConfig, n: usize, latent: [usize; 2]) -> Self {
+        let mut specs = levels(config, latent);
+        // `fc` has a kernel of 3 always, the SPADE layers of that grid one of their own.
+        let fc = WindowSpec {
+            k: 3,
+            pad: 1,
+            ..specs[0]
+        };
+        let first = specs.iter().position(|s| *s == fc).unwrap_or_else(|| {
+            specs.push(fc);
+            specs.len() - 1
+        });
+        Self {
+            n,
+            latent,
+            doublings: config.upsampling.doublings(),
+            channels: config.semantic_nc(),
+            ids: config.label_nc + usize::from(config.dontcare),
+            specs,
+            first,
+            patches: None,
+        }
+    }
+
+    /// What training on `n` pictures reads.
+    pub fn training(config: &ModelConfig, n: usize) -> Self {
+        let mut inputs = Self::synthesis(config, n, config.latent());
+        let [h, w] = inputs.output();
+        inputs.patches = Some(inputs.specs.len());
+        inputs.specs.push(WindowSpec {
+            h,
+            w,
+            k: 4,
+            stride: 2,
+            pad: 2,
+            tier: Tier::Labels,
+        });
+        inputs
+    }
+
+    /// Number of pictures.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Samples, height and width of the first grid.
+    pub fn grid(&self) -> [usize; 3] {
+        [self.n, self.latent[0], self.latent[1]]
+    }
+
+    /// Height and width of the pictures.
+    pub fn output(&self) -> [usize; 2] {
+        self.latent.map(|side| side << self.doublings)
+    }
+
+    /// The window tables, in the order in which [`Inputs::tables`] and the loader build them.
+    pub fn specs(&self) -> &[WindowSpec] {
+        &self.specs
+    }
+
+    /// Names of the window tables on the device, in the order of their specs.
+    pub fn table_names(&self) -> impl Iterator<Item = String> {
+        (0..self.specs.len()).map(|i| self.table_name(i))
+    }
+
+    /// Plans of several batch sizes share a store, so a name tells everything about the table.
+    fn table_name(&self, index: usize) -> String {
+        let WindowSpec {
+            h,
+            w,
+            k,
+            stride,
+            pad,
+            tier,
+        } = self.specs[index];
+        let of = match tier {
+            Tier::Labels => "labels",
+            Tier::Of(_) => "windows",
+        };
+        format!("{of}.{}x{h}x{w}.k{k}s{stride}p{pad}", self.n)
+    }
+
+    /// Name of the symbol map on the device.
+    pub fn symbols_name(&self) -> String {
+        let [h, w] = self.output();
+        format!("symbols.{}x{h}x{w}", self.n)
+    }
+
+    /// Name of the photos on the device.
+    pub fn photos_name(&self) -> String {
+        let [h, w] = self.output();
+        format!("photos.{}x{h}x{w}", self.n)
+    }
+
+    /// Builds the packed tables of a map of symbols.
+    ///
+    /// # Errors
+    /// If the map has another number of samples, or an id has no channel.
+    pub fn tables(&self, map: &IdMap) -> Result<Vec<Vec<u32>>> {
+        if map.n != self.n {
+            return Err(Error::Data(format!(
+                "{} label maps for a batch of {}",
+                map.n, self.n
+            )));
+        }
+        self.check_ids(map)?;
+        let edge_channel = (self.channels > self.ids).then_some(self.ids as u32);
+        let tables = build_tables(map, self.channels, edge_channel, &self.specs);
+        Ok(tables)
+    }
+
+    fn check_ids(&self, map: &IdMap) -> Result<()> {
+        let id = |symbol: u32| symbol & !crate::windows::EDGE_BIT;
+        let wrong = map.ids.iter().position(|&s| id(s) as usize >= self.ids);
+        wrong.map_or(Ok(()), |at| {
+            let (row, x) = (at / map.w, at % map.w);
+            Err(Error::Data(format!(
+                "label map {}: id {} at x {x}, y {} where ids end at {}; label_nc and contain_dontcare_label say how \
+                 many there are",
+                row / map.h,
+                id(map.ids[at]),
+                row % map.h,
+                self.ids - 1,
+            )))
+        })
+    }
+
+    fn table(&self, net: &mut Net, index: usize) -> Result<ValueId> {
+        let spec = self.specs[index];
+        let side = |size| output_size(size, spec.k, spec.stride, spec.pad);
+        let pixels = |spec: &WindowSpec| self.n * spec.h * spec.w;
+        let ty = Ty::Windows(Windows {
+            pixels: self.n * side(spec.h) * side(spec.w),
+            taps: spec.k * spec.k,
+            channels: match spec.tier {
+                Tier::Labels => self.channels,
+                // At most every pixel has a window of its own.
+                Tier::Of(lower) => pixels(&self.specs[lower]),
+            },
+        });
+        net.graph.input(&self.table_name(index), ty)
+    }
+
+    /// Windows of labels on the first grid for a kernel of 3.
+    pub(super) fn first(&self, net: &mut Net) -> Result<ValueId> {
+        self.table(net, self.first)
+    }
+
+    /// The label map after some doublings of the first grid.
+    pub(super) fn level(&self, net: &mut Net, doublings: usize) -> Result<Level> {
+        Ok(Level {
+            hidden: self.table(net, 2 * doublings)?,
+            modulation: self.table(net, 2 * doublings + 1)?,
+        })
+    }
+
+    /// Windows of the full-size labels under the first convolution of the first discriminator.
+    pub(super) fn patches(&self, net: &mut Net) -> Result<ValueId> {
+        let index = self.patches.ok_or_else(|| Error::Shape {
+            op: "model",
+            message: "inputs of synthesis have no table for a discriminator".into(),
+        })?;
+        self.table(net, index)
+    }
+
+    /// The full-size symbols.
+    pub(super) fn symbols(&self, net: &mut Net) -> Result<ValueId> {
+        let [h, w] = self.output();
+        net.graph
+            .input(&self.symbols_name(), Ty::Symbols(self.n * h * w))
+    }
+
+    /// The photos.
+    pub(super) fn photos(&self, net: &mut Net) -> Result<ValueId> {
+        let [h, w] = self.output();
+        let ty = Ty::Dense(Shape::new(self.n, h, w, 3));
+        net.graph.input(&self.photos_name(), ty)
+    }
+}

@@ -1,0 +1,20 @@
+//! The networks of the paper, their losses, and the two steps of a training iteration.
+
+pub mod cost;
+pub mod discriminator;
+pub mod generator;
+pub mod init;
+pub mod inputs;
+pub mod losses;
+pub mod net;
+pub mod params;
+pub mod spade;
+pub mod step;
+pub mod synthesis;
+pub mod trainer;
+pub mod vgg;
+
+pub use inputs::Inputs;
+pub use step::{Keep, Training};
+pub use synthesis::{Generator, Synthesis};
+pub use trainer::{Feed, Losses, Schedule, Trainer, planar};

@@ -1,0 +1,378 @@
+//! Every tensor of the networks: its published name and dimensions, and its layout on the device.
+//!
+//! A parameter exists once on the device, in the layout the kernels read; the published layout exists in files only.
+//! Gradients and Adam's moments share the layout of their parameter.
+
+use crate::config::{InitConfig, InitType, SpectralInit};
+use crate::graph::Shape;
+use crate::state::HostTensor;
+use crate::{Error, Result};
+use std::collections::{BTreeMap, HashMap};
+
+/// How a published tensor lies on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// A convolution's filters, cout x cin x kh x kw, as [`Shape::weight`].
+    Filter,
+    /// One number per channel.
+    Vector,
+    /// The right singular vector of filters flattened to cout x (cin kh kw): kh x kw x 1 x cin on the device.
+    Unfolded {
+        /// Kernel rows.
+        kh: usize,
+        /// Kernel columns.
+        kw: usize,
+    },
+}
+
+/// What becomes of a tensor in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Learned.
+    Trained,
+    /// Follows the data: running statistics, singular vectors.
+    Buffer,
+    /// Never changes.
+    Frozen,
+}
+
+/// How a tensor starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All equal.
+    Constant(f32),
+    /// Normal.
+    Normal {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Uniform within `-bound..bound`.
+    Uniform {
+        /// Bound.
+        bound: f64,
+    },
+    /// Orthogonal rows or columns, whichever are fewer, of the filters as a matrix.
+    Orthogonal {
+        /// Length of each.
+        gain: f64,
+    },
+    /// A normal vector scaled to length one.
+    Unit,
+    /// Comes from a file.
+    Given,
+}
+
+impl Init {
+    /// How filters start, and how their bias does.
+    ///
+    /// Spectrally normalised filters of models trained on GPUs kept the framework's default, uniform by fan in,
+    /// because the initialiser missed them there; their bias it reached. Sigma removes the scale of such a weight, but
+    /// Adam's effective step size depends on it.
+    fn filters([cout, cin, kh, kw]: [usize; 4], spectral: bool, config: InitConfig) -> [Self; 2] {
+        let (fan_in, fan_out) = ((cin * kh * kw) as f64, (cout * kh * kw) as f64);
+        let gain = config.init_variance;
+        let normal = |std| Self::Normal { mean: 0.0, std };
+        let by_fan_in = Self::Uniform {
+            bound: 1.0 / fan_in.sqrt(),
+        };
+        let filters = match config.init_type {
+            _ if spectral && config.spectral_init == SpectralInit::Gpu => by_fan_in,
+            InitType::Normal => normal(gain),
+            InitType::Xavier => normal(gain * (2.0 / (fan_in + fan_out)).sqrt()),
+            InitType::XavierUniform => Self::Uniform {
+                bound: (6.0 / (fan_in + fan_out)).sqrt(),
+            },
+            InitType::Kaiming => normal((2.0 / fan_in).sqrt()),
+            InitType::Orthogonal => Self::Orthogonal { gain },
+            InitType::None => by_fan_in,
+        };
+        let bias = match config.init_type {
+            InitType::None => by_fan_in,
+            _ => Self::Constant(0.0),
+        };
+        [filters, bias]
+    }
+}
+
+/// A tensor of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// Published name behind the network's own: `G.head_0.conv_0.bias`.
+    pub name: String,
+    /// Published dimensions.
+    pub dims: Vec<usize>,
+    /// Layout on the device.
+    pub layout: Layout,
+    /// Role in training.
+    pub role: Role,
+    /// How it starts.
+    pub init: Init,
+}
+
+impl ParamSpec {
+    /// Shape on the device.
+    pub fn shape(&self) -> Shape {
+        match (self.layout, self.dims.as_slice()) {
+            (Layout::Filter, &[cout, cin, kh, kw]) => Shape::weight(kh, kw, cin, cout),
+            (Layout::Vector, &[c]) => Shape::vector(c),
+            (Layout::Unfolded { kh, kw }, &[len]) => Shape::new(kh, kw, 1, len / (kh * kw)),
+            (layout, dims) => panic!("{}: {dims:?} as {layout:?}", self.name),
+        }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// From the published layout to the device's.
+    ///
+    /// # Errors
+    /// If the number of elements is wrong.
+    pub fn pack(&self, values: &[f32]) -> Result<Vec<f32>> {
+        if values.len() != self.len() {
+            return Err(Error::Data(format!(
+                "tensor {} has {} elements, expected {} as {:?}",
+                self.name,
+                values.len(),
+                self.len(),
+                self.dims
+            )));
+        }
+        let mut device = vec![0.0; self.shape().vec4s() * 4];
+        for (place, value) in self.places().zip(values) {
+            device[place] = *value;
+        }
+        Ok(device)
+    }
+
+    /// From the device's layout to the published one.
+    pub fn unpack(&self, device: &[f32]) -> Vec<f32> {
+        assert_eq!(device.len(), self.shape().vec4s() * 4, "{}", self.name);
+        self.places().map(|place| device[place]).collect()
+    }
+
+    /// Its values among tensors of a file, in device layout.
+    ///
+    /// # Errors
+    /// If the tensor is missing or has other dimensions; the message names it.
+    pub fn find(&self, tensors: &BTreeMap<String, HostTensor>) -> Result<Vec<f32>> {
+        let name = &self.name;
+        let tensor = tensors
+            .get(name)
+            .ok_or_else(|| Error::Data(format!("tensor {name} is missing")))?;
+        if tensor.shape != self.dims {
+            return Err(Error::Data(format!(
+                "tensor {name} is {:?}, but the configuration asks for {:?}; another width, class count or instance \
+                 option made it",
+                tensor.shape, self.dims
+            )));
+        }
+        self.pack(&tensor.data)
+    }
+
+    /// Where each element, in published order, lies on the device.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let shape = self.shape();
+        let width = shape.c4() * 4;
+        let [taps, cin] = match self.layout {
+            Layout::Filter => [shape.n * shape.h, self.dims[1]],
+            Layout::Vector => [1, 1],
+            Layout::Unfolded { kh, kw } => [kh * kw, shape.c],
+        };
+        let layout = self.layout;
+        (0..self.len()).map(move |i| {
+            let (tap, channel, filter) = (i % taps, i / taps % cin, i / taps / cin);
+            match layout {
+                Layout::Filter => (tap * shape.w + channel) * width + filter,
+                Layout::Vector => filter,
+                Layout::Unfolded { .. } => tap * width + channel,
+            }
+        })
+    }
+}
+
+/// A counter of batches: a published tensor that lives on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Name.
+    pub name: String,
+    /// Whether a training forward advances it.
+    pub advances: bool,
+}
+
+/// The tensors of some networks, in published order.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    init: InitConfig,
+    specs: Vec<ParamSpec>,
+    counters: Vec<Counter>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Params {
+    /// No tensors yet; filters that are added will start as `init` says.
+    pub fn new(init: InitConfig) -> Self {
+        Self {
+            init,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a tensor.
+    pub fn push(&mut self, spec: ParamSpec) {
+        let earlier = self.by_name.insert(spec.name.clone(), self.specs.len());
+        assert!(earlier.is_none(), "two tensors are called {}", spec.name);
+        self.specs.push(spec);
+    }
+
+    /// Adds learned filters: `NAME.weight`, or `NAME.weight_orig` with its singular vectors.
+    pub fn conv(&mut self, name: &str, dims: [usize; 4], spectral: bool, bias: bool) {
+        let [cout, cin, kh, kw] = dims;
+        let starts = Init::filters(dims, spectral, self.init);
+        let mut push = |suffix: &str, dims: &[usize], layout, role, init| {
+            self.push(ParamSpec {
+                name: format!("{name}.{suffix}"),
+                dims: dims.to_vec(),
+                layout,
+                role,
+                init,
+            });
+        };
+        let [filters, bias_start] = starts;
+        let weight = if spectral { "weight_orig" } else { "weight" };
+        push(weight, &dims, Layout::Filter, Role::Trained, filters);
+        if bias {
+            push("bias", &[cout], Layout::Vector, Role::Trained, bias_start);
+        }
+        if spectral {
+            push(
+                "weight_u",
+                &[cout],
+                Layout::Vector,
+                Role::Buffer,
+                Init::Unit,
+            );
+            let unfolded = Layout::Unfolded { kh, kw };
+            push(
+                "weight_v",
+                &[cin * kh * kw],
+                unfolded,
+                Role::Buffer,
+                Init::Unit,
+            );
+        }
+    }
+
+    /// Adds running statistics: `NAME.running_mean`, `NAME.running_var`, `NAME.num_batches_tracked`.
+    pub fn running(&mut self, name: &str, channels: usize, counts: bool) {
+        for (suffix, start) in [("running_mean", 0.0), ("running_var", 1.0)] {
+            self.vector(
+                &format!("{name}.{suffix}"),
+                channels,
+                Role::Buffer,
+                Init::Constant(start),
+            );
+        }
+        self.counters.push(Counter {
+            name: format!("{name}.num_batches_tracked"),
+            advances: counts,
+        });
+    }
+
+    /// Adds one number per channel.
+    pub fn vector(&mut self, name: &str, channels: usize, role: Role, init: Init) {
+        self.push(ParamSpec {
+            name: name.to_owned(),
+            dims: vec![channels],
+            layout: Layout::Vector,
+            role,
+            init,
+        });
+    }
+
+    /// Adds all tensors of another list.
+    pub fn extend(&mut self, other: Self) {
+        other.specs.into_iter().for_each(|spec| self.push(spec));
+        self.counters.extend(other.counters);
+    }
+
+    /// The tensor of a name.
+    pub fn get(&self, name: &str) -> Option<&ParamSpec> {
+        self.by_name.get(name).map(|&i| &self.specs[i])
+    }
+
+    /// All tensors.
+    pub fn specs(&self) -> &[ParamSpec] {
+        &self.specs
+    }
+
+    /// All counters.
+    pub fn counters(&self) -> &[Counter] {
+        &self.counters
+    }
+
+    /// Learned tensors of a network, by the prefix of their names.
+    pub fn trained<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a ParamSpec> {
+        let of_network =
+            move |spec: &&ParamSpec| spec.role == Role::Trained && spec.name.starts_with(prefix);
+        self.specs.iter().filter(of_network)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(dims: &[usize], layout: Layout) -> ParamSpec {
+        ParamSpec {
+            name: "x".into(),
+            dims: dims.to_vec(),
+            layout,
+            role: Role::Trained,
+            init: Init::Given,
+        }
+    }
+
+    #[test]
+    fn layouts_round_trip_and_pad_with_zeros() {
+        let cases = [
+            spec(&[5, 6, 3, 2], Layout::Filter),
+            spec(&[8, 4, 1, 1], Layout::Filter),
+            spec(&[7], Layout::Vector),
+            spec(&[5 * 4 * 3], Layout::Unfolded { kh: 4, kw: 3 }),
+        ];
+        for spec in cases {
+            let values: Vec<f32> = (1..=spec.len()).map(|i| i as f32).collect();
+            let device = spec.pack(&values).unwrap();
+            assert_eq!(spec.unpack(&device), values, "{spec:?}");
+            let padding = device.iter().filter(|&&v| v == 0.0).count();
+            assert_eq!(device.len() - padding, values.len(), "{spec:?}");
+            assert!(spec.pack(&values[1..]).is_err());
+        }
+    }
+
+    #[test]
+    fn filters_and_their_singular_vector_agree_about_taps() {
+        let (cout, cin, kh, kw) = (2, 5, 3, 4);
+        let filter = spec(&[cout, cin, kh, kw], Layout::Filter);
+        let row = spec(&[cin * kh * kw], Layout::Unfolded { kh, kw });
+        let values: Vec<f32> = (0..filter.len()).map(|i| i as f32 + 1.0).collect();
+        let filters = filter.pack(&values).unwrap();
+        let second = row.pack(&values[row.len()..]).unwrap();
+        for tap in 0..kh * kw {
+            for channel in 0..cin {
+                let weight = filters[(tap * 8 + channel) * 4 + 1];
+                assert_eq!(weight, second[tap * 8 + channel]);
+                assert_eq!(weight, values[row.len() + channel * kh * kw + tap]);
+            }
+        }
+    }
+}

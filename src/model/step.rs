@@ -1,0 +1,317 @@
+//! The two steps of a training iteration as graphs, in the order of the published code: first the generator, then,
+//! with its new weights, the discriminator. Losses are assembled here and nowhere else.
+//!
+//! Both steps run both networks in training mode, so running statistics and singular vectors of both advance twice
+//! an iteration. What a step changes it changes at its end, if every loss and gradient turned out finite.
+
+use super::discriminator::{Verdict, discriminator_params, discriminators};
+use super::generator::{generator, generator_params};
+use super::inputs::Inputs;
+use super::losses::{Side, feature_matching, gan_loss, perceptual};
+use super::net::{Mode, Net};
+use super::params::Params;
+use super::vgg::vgg_params;
+use crate::config::{LossConfig, ModelConfig, NormKind};
+use crate::graph::autodiff::gradients;
+use crate::graph::{Graph, Shape, ValueId};
+use crate::ops::Real;
+use crate::ops::adam::Adam;
+use crate::ops::copy::{Axis, Concat, CopyRange};
+use crate::ops::elementwise::Scale;
+use crate::ops::state::{Commit, Finite};
+use crate::{Error, Result};
+
+/// State that is 1 until a loss or gradient is not finite; while it is 0 no other state changes.
+pub const FINITE: &str = "finite";
+/// Input that holds the number one: the gradient of a loss with respect to itself.
+pub const ONE: &str = "one";
+
+/// What decides the graphs of training.
+#[derive(Clone, Debug)]
+pub struct Training {
+    /// The networks.
+    pub model: ModelConfig,
+    /// What they minimise. The perceptual loss takes part if it is wanted here and `vgg_divisor` is given.
+    pub loss: LossConfig,
+    /// Decays of Adam's moments.
+    pub betas: (f64, f64),
+    /// Pictures in a batch.
+    pub batch_size: usize,
+    /// What the widths of VGG-19 are divided by (1 for the real one); none where there are no weights for it.
+    pub vgg_divisor: Option<usize>,
+}
+
+/// What can be read after a step, besides its losses and, of the generator's step, its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// No more.
+    Losses,
+    /// Logits, features and gradients as well, at the price of memory for all of them.
+    Everything,
+}
+
+impl Training {
+    /// All tensors of the networks.
+    pub fn params(&self) -> Params {
+        let mut params = generator_params(&self.model);
+        params.extend(discriminator_params(&self.model));
+        if let Some(divisor) = self.vgg() {
+            params.extend(vgg_params(divisor));
+        }
+        params
+    }
+
+    /// What a batch puts on the device.
+    pub fn inputs(&self) -> Inputs {
+        Inputs::training(&self.model, self.batch_size)
+    }
+
+    /// Names of the losses of a generator step, in the published order.
+    pub fn generator_losses(&self) -> Vec<&'static str> {
+        let all = [
+            ("GAN", true),
+            ("GAN_Feat", self.loss.gan_feat_loss),
+            ("VGG", self.vgg().is_some()),
+        ];
+        let wanted = all.into_iter().filter(|(_, wanted)| *wanted);
+        wanted.map(|(name, _)| name).collect()
+    }
+
+    /// Names of the losses of a discriminator step, in the published order.
+    pub fn discriminator_losses(&self) -> Vec<&'static str> {
+        vec!["D_Fake", "D_real"]
+    }
+
+    fn vgg(&self) -> Option<usize> {
+        self.vgg_divisor.filter(|_| self.loss.vgg_loss)
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.model.use_vae {
+            return Err(Error::Usage(
+                "use_vae: the image encoder is not built yet; train without it".into(),
+            ));
+        }
+        self.model.validate()
+    }
+
+    /// The generator's step.
+    ///
+    /// # Errors
+    /// If a setting is not supported or a size does not work out; the message names it.
+    pub fn generator_step(&self, params: &Params, keep: Keep) -> Result<Graph> {
+        self.validate()?;
+        let inputs = self.inputs();
+        let mut net = Net::new(params, Mode::Training);
+        let fake = generator(&mut net, &self.model, &inputs)?;
+        let real = inputs.photos(&mut net)?;
+        let [on_fake, on_real] = if self.judges_apart() {
+            [fake, real].map(|pictures| discriminators(&mut net, &self.model, &inputs, pictures))
+        } else {
+            self.judge_together(&mut net, &inputs, fake, real)?.map(Ok)
+        };
+        let (on_fake, on_real) = (on_fake?, on_real?);
+        let losses = self.assemble(&mut net, fake, real, &on_fake, &on_real)?;
+        net.graph.output("fake", fake);
+        if keep == Keep::Everything {
+            keep_verdicts(&mut net, &on_fake, &on_real);
+        }
+        self.finish(net, params, "G.", &losses, keep)
+    }
+
+    /// The discriminator's step.
+    ///
+    /// # Errors
+    /// If a setting is not supported or a size does not work out; the message names it.
+    pub fn discriminator_step(&self, params: &Params, keep: Keep) -> Result<Graph> {
+        self.validate()?;
+        let inputs = self.inputs();
+        let mut net = Net::new(params, Mode::Training);
+        let fake = generator(&mut net, &self.model, &inputs)?;
+        let real = inputs.photos(&mut net)?;
+        let [on_fake, on_real] = self.judge_together(&mut net, &inputs, fake, real)?;
+        let mode = self.loss.gan_mode;
+        let losses = [
+            gan_loss(&mut net, &logits(&on_fake), mode, Side::Fake)?,
+            gan_loss(&mut net, &logits(&on_real), mode, Side::Real)?,
+        ];
+        if keep == Keep::Everything {
+            net.graph.output("fake", fake);
+        }
+        let names = self.discriminator_losses();
+        let losses: Vec<_> = names.into_iter().zip(losses).collect();
+        self.finish(net, params, "D.", &losses, keep)
+    }
+
+    /// Whether pictures and photos may go through the discriminator one after the other, which spares the backward
+    /// pass of the photos: not if its norms take their moments over both.
+    fn judges_apart(&self) -> bool {
+        matches!(self.model.norm_d.kind, NormKind::Instance | NormKind::None)
+    }
+
+    /// Verdicts on synthesised pictures and on photos, judged as one batch.
+    fn judge_together(
+        &self,
+        net: &mut Net,
+        inputs: &Inputs,
+        fake: ValueId,
+        real: ValueId,
+    ) -> Result<[Vec<Verdict>; 2]> {
+        let both = net.apply(Concat { axis: Axis::N }, &[fake, real])?;
+        let verdicts = discriminators(net, &self.model, inputs, both)?;
+        let n = inputs.n();
+        let mut half = |value, from| {
+            let range = CopyRange {
+                axis: Axis::N,
+                from,
+                to: 0,
+                len: n,
+                out_len: n,
+            };
+            net.apply(range, &[value])
+        };
+        let mut halves = [Vec::new(), Vec::new()];
+        for Verdict { features, logits } in verdicts {
+            for (half_verdicts, from) in halves.iter_mut().zip([0, n]) {
+                let features = features.iter().map(|&x| half(x, from));
+                half_verdicts.push(Verdict {
+                    features: features.collect::<Result<_>>()?,
+                    logits: half(logits, from)?,
+                });
+            }
+        }
+        Ok(halves)
+    }
+
+    /// The generator's losses by name, weighted.
+    fn assemble(
+        &self,
+        net: &mut Net,
+        fake: ValueId,
+        real: ValueId,
+        on_fake: &[Verdict],
+        on_real: &[Verdict],
+    ) -> Result<Vec<(&'static str, ValueId)>> {
+        let mut losses = Vec::new();
+        for name in self.generator_losses() {
+            let loss = match name {
+                "GAN" => {
+                    let mode = self.loss.gan_mode;
+                    gan_loss(net, &logits(on_fake), mode, Side::Generator)?
+                }
+                "GAN_Feat" => {
+                    feature_matching(net, on_fake, on_real, self.loss.lambda_feat as f32)?
+                }
+                _ => perceptual(net, fake, real, self.loss.lambda_vgg as f32)?,
+            };
+            losses.push((name, loss));
+        }
+        Ok(losses)
+    }
+
+    /// Gradients of the sum of losses, the verdict whether all is finite, and behind it every change of state.
+    fn finish(
+        &self,
+        mut net: Net,
+        params: &Params,
+        network: &str,
+        losses: &[(&'static str, ValueId)],
+        keep: Keep,
+    ) -> Result<Graph> {
+        let trained: Vec<_> = params.trained(network).collect();
+        let mut values = Vec::new();
+        for spec in &trained {
+            values.push(net.param(&spec.name)?);
+        }
+        let one = net
+            .graph
+            .input(ONE, crate::graph::Ty::Dense(Shape::scalar()))?;
+        let seeds: Vec<_> = losses.iter().map(|&(_, loss)| (loss, one)).collect();
+        let grads = gradients(&mut net.graph, &seeds, &values)?;
+        let mut finite = net.graph.state(FINITE, Shape::scalar())?;
+        let checked = losses.iter().map(|&(_, loss)| loss);
+        for value in checked.chain(grads.iter().copied().flatten()) {
+            finite = net.apply(Finite {}, &[finite, value])?;
+        }
+        for &(name, loss) in losses {
+            net.graph.output(&format!("loss.{name}"), loss);
+        }
+        for ((spec, value), grad) in trained.iter().zip(values).zip(grads) {
+            let Some(grad) = grad else { continue };
+            if keep == Keep::Everything {
+                net.graph.output(&format!("grad.{}", spec.name), grad);
+            }
+            self.adam(&mut net.graph, &spec.name, value, grad, finite)?;
+        }
+        for (state, new) in net.commits().to_vec() {
+            let written = net.apply(Commit {}, &[state, new, finite])?;
+            net.graph.update(written);
+        }
+        // A copy, because the other step goes on with the flag itself.
+        let verdict = net.apply(Scale { factor: Real(1.0) }, &[finite])?;
+        net.graph.output(FINITE, verdict);
+        Ok(net.graph)
+    }
+
+    fn adam(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        value: ValueId,
+        grad: ValueId,
+        finite: ValueId,
+    ) -> Result<()> {
+        let (beta1, beta2) = self.betas;
+        let shape = graph.shape(value);
+        let mut inputs = vec![value];
+        if beta1 != 0.0 {
+            inputs.push(graph.state(&first_moment(name), shape)?);
+        }
+        let hyper = crate::graph::Ty::Dense(Shape::vector(4));
+        inputs.extend([
+            graph.state(&second_moment(name), shape)?,
+            grad,
+            graph.input(&hyper_name(&name[..1]), hyper)?,
+            finite,
+        ]);
+        let adam = Adam {
+            beta1: Real(beta1 as f32),
+            beta2: Real(beta2 as f32),
+            eps: Real(1e-8),
+        };
+        for written in graph.apply_all(adam, &inputs)? {
+            graph.update(written);
+        }
+        Ok(())
+    }
+}
+
+/// Name of Adam's first moment of a parameter.
+pub fn first_moment(name: &str) -> String {
+    format!("m.{name}")
+}
+
+/// Name of Adam's second moment of a parameter.
+pub fn second_moment(name: &str) -> String {
+    format!("v.{name}")
+}
+
+/// Name of the input that holds Adam's step sizes for a network, `G` or `D`.
+pub fn hyper_name(network: &str) -> String {
+    format!("rate.{network}")
+}
+
+fn logits(verdicts: &[Verdict]) -> Vec<ValueId> {
+    verdicts.iter().map(|verdict| verdict.logits).collect()
+}
+
+fn keep_verdicts(net: &mut Net, on_fake: &[Verdict], on_real: &[Verdict]) {
+    for (scale, (fake, real)) in on_fake.iter().zip(on_real).enumerate() {
+        net.graph.output(&format!("pred_fake.{scale}"), fake.logits);
+        net.graph.output(&format!("pred_real.{scale}"), real.logits);
+        for (layer, &feature) in fake.features.iter().enumerate() {
+            let name = format!("feat_fake.{scale}.{layer}");
+            net.graph.output(&name, feature);
+        }
+    }
+}

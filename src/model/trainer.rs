@@ -1,0 +1,419 @@
+//! Training on a device: two plans an iteration over one store of weights, statistics and moments.
+
+use super::init::initial;
+use super::inputs::Inputs;
+use super::params::{Counter, ParamSpec, Params, Role};
+use super::step::{FINITE, Keep, ONE, Training, first_moment, hyper_name, second_moment};
+use super::synthesis::Synthesis;
+use crate::gpu::{Executor, Gpu, Store};
+use crate::graph::Shape;
+use crate::graph::plan::Plan;
+use crate::ops::Tensor;
+use crate::state::{HostTensor, StateDict};
+use crate::windows::IdMap;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A batch as the device takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Feed<'a> {
+    /// Photos in -1..1, N x H x W x 3.
+    pub photos: &'a [f32],
+    /// Labels and edges as symbols, at the size of the photos.
+    pub map: &'a IdMap,
+    /// Packed tables, in the order of [`Inputs::specs`].
+    pub windows: &'a [Vec<u32>],
+}
+
+/// What one iteration does.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// Learning rate of the generator; none leaves its step out.
+    pub generator: Option<f64>,
+    /// Learning rate of the discriminator.
+    pub discriminator: f64,
+}
+
+/// Losses of an iteration by their published names, weighted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Losses(pub Vec<(&'static str, f32)>);
+
+/// A step's plan on the device.
+struct Step {
+    /// `G` or `D`, the network it changes.
+    network: &'static str,
+    executor: Executor,
+    losses: Vec<&'static str>,
+    /// Updates so far.
+    updates: u64,
+}
+
+/// Networks in training.
+pub struct Trainer {
+    training: Training,
+    params: Params,
+    inputs: Inputs,
+    store: Store,
+    generator: Step,
+    discriminator: Step,
+    counters: BTreeMap<String, i64>,
+}
+
+impl Trainer {
+    /// Builds and compiles both steps. Nothing has a value yet: [`Trainer::initialise`] or [`Trainer::load`] follows.
+    ///
+    /// # Errors
+    /// If a setting is not supported, or the device cannot hold the plans.
+    pub fn new(gpu: &Arc<Gpu>, training: Training, keep: Keep) -> Result<Self> {
+        let params = training.params();
+        let mut store = Store::new(gpu.clone());
+        let mut step = |network, graph, losses| -> Result<Step> {
+            let plan = Plan::new(&graph, &gpu.target())?;
+            Ok(Step {
+                network,
+                executor: Executor::new(plan, &mut store)?,
+                losses,
+                updates: 0,
+            })
+        };
+        let graph = training.generator_step(&params, keep)?;
+        let generator = step("G", graph, training.generator_losses())?;
+        let graph = training.discriminator_step(&params, keep)?;
+        let discriminator = step("D", graph, training.discriminator_losses())?;
+        store.write(ONE, &[1.0, 0.0, 0.0, 0.0])?;
+        store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;
+        let zero = |counter: &Counter| (counter.name.clone(), 0);
+        Ok(Self {
+            inputs: training.inputs(),
+            counters: params.counters().iter().map(zero).collect(),
+            training,
+            params,
+            store,
+            generator,
+            discriminator,
+        })
+    }
+
+    /// Draws first values for everything that does not come from a file.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn initialise(&mut self, seed: u64) -> Result<()> {
+        for spec in self.params.specs() {
+            if let Some(values) = initial(spec, seed) {
+                self.store.write(&spec.name, &spec.pack(&values)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over the tensors whose names begin with `network`: `G.`, `D.`, `vgg.`, or nothing for all. Missing counters
+    /// of batches count as 0.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has other dimensions.
+    pub fn load(&mut self, state: &StateDict, network: &str) -> Result<()> {
+        for spec in self.params.specs() {
+            if spec.name.starts_with(network) {
+                let values = spec.find(&state.tensors)?;
+                self.store.write(&spec.name, &values)?;
+            }
+        }
+        for (name, value) in &mut self.counters {
+            if name.starts_with(network) {
+                *value = state.counters.get(name).copied().unwrap_or(0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over Adam's moments and numbers of updates, as [`Trainer::moments`] and [`Trainer::updates`] gave them.
+    ///
+    /// # Errors
+    /// If a tensor or number is missing or has other dimensions.
+    pub fn load_moments(
+        &mut self,
+        moments: &BTreeMap<String, HostTensor>,
+        updates: &BTreeMap<String, u64>,
+    ) -> Result<()> {
+        for spec in self.moment_specs() {
+            let values = spec.find(moments)?;
+            self.store.write(&spec.name, &values)?;
+        }
+        for step in [&mut self.generator, &mut self.discriminator] {
+            let count = updates.get(step.network).copied();
+            step.updates = count.ok_or_else(|| {
+                Error::Data(format!(
+                    "the number of updates of {} is missing",
+                    step.network
+                ))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Weights, statistics and counters of both networks, waiting for the device.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn weights(&self) -> Result<StateDict> {
+        let own = |spec: &&ParamSpec| spec.role != Role::Frozen;
+        Ok(StateDict {
+            tensors: self.export(self.params.specs().iter().filter(own))?,
+            counters: self.counters.clone(),
+        })
+    }
+
+    /// Adam's moments, `m.` or `v.` and the name of the parameter, waiting for the device.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn moments(&self) -> Result<BTreeMap<String, HostTensor>> {
+        self.export(self.moment_specs().iter())
+    }
+
+    /// Updates of each network so far, `G` and `D`.
+    pub fn updates(&self) -> BTreeMap<String, u64> {
+        let steps = [&self.generator, &self.discriminator];
+        steps
+            .map(|step| (step.network.to_owned(), step.updates))
+            .into()
+    }
+
+    fn export<'s>(
+        &self,
+        specs: impl Iterator<Item = &'s ParamSpec>,
+    ) -> Result<BTreeMap<String, HostTensor>> {
+        let export = |spec: &ParamSpec| {
+            let values = spec.unpack(&self.store.read(&spec.name)?);
+            let tensor = HostTensor::new(spec.dims.clone(), values);
+            Ok((spec.name.clone(), tensor))
+        };
+        specs.map(export).collect()
+    }
+
+    /// Adam's moments as tensors of their own.
+    fn moment_specs(&self) -> Vec<ParamSpec> {
+        let has_first = self.training.betas.0 != 0.0;
+        let renamed = |spec: &ParamSpec, name| ParamSpec {
+            name,
+            ..spec.clone()
+        };
+        let moments = |spec: &ParamSpec| {
+            let first = has_first.then(|| renamed(spec, first_moment(&spec.name)));
+            first
+                .into_iter()
+                .chain([renamed(spec, second_moment(&spec.name))])
+                .collect::<Vec<_>>()
+        };
+        self.params.trained("").flat_map(moments).collect()
+    }
+
+    /// What the graphs were built from.
+    pub fn training(&self) -> &Training {
+        &self.training
+    }
+
+    /// What a batch must bring.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// All tensors of the networks.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Plans of the generator's and the discriminator's step.
+    pub fn plans(&self) -> [&Plan; 2] {
+        [&self.generator, &self.discriminator].map(|step| step.executor.plan())
+    }
+
+    /// Bytes on the device: weights, moments, inputs, workspace, and what is read after a step.
+    pub fn bytes(&self) -> u64 {
+        let steps = [&self.generator, &self.discriminator];
+        let own: u64 = steps.iter().map(|step| step.executor.own_bytes()).sum();
+        self.store.bytes() + own
+    }
+
+    /// One iteration: the generator's step, then the discriminator's.
+    ///
+    /// # Errors
+    /// If a loss or gradient is not finite: then the step in question changed nothing. If the batch does not fit, or
+    /// the device was lost.
+    pub fn step(&mut self, feed: &Feed, schedule: Schedule) -> Result<Losses> {
+        self.upload(feed)?;
+        if let Some(rate) = schedule.generator {
+            self.generator
+                .submit(&mut self.store, self.training.betas, rate)?;
+        }
+        let rate = schedule.discriminator;
+        self.discriminator
+            .submit(&mut self.store, self.training.betas, rate)?;
+        let mut losses = Losses::default();
+        if schedule.generator.is_some() {
+            self.settle(false, &mut losses)?;
+        }
+        self.settle(true, &mut losses)?;
+        Ok(losses)
+    }
+
+    /// Reads a step's losses and verdict, and counts it if it took place.
+    fn settle(&mut self, is_discriminator: bool, losses: &mut Losses) -> Result<()> {
+        let step = match is_discriminator {
+            false => &mut self.generator,
+            true => &mut self.discriminator,
+        };
+        let own = step.losses(&self.store)?;
+        let is_finite = step.executor.read(&self.store, FINITE)?.data()[0] == 1.0;
+        if !is_finite {
+            self.store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;
+            let name = ["generator", "discriminator"][usize::from(is_discriminator)];
+            let list: Vec<_> = own.iter().map(|(name, v)| format!("{name} {v}")).collect();
+            return Err(Error::NonFinite(format!(
+                "update {} of the {name}: a loss or gradient is not finite ({}); the update was not made, and weights, \
+                 moments and statistics are as they were before it; a lower learning rate may help",
+                step.updates + 1,
+                list.join(", ")
+            )));
+        }
+        step.updates += 1;
+        losses.0.extend(own);
+        for counter in self.params.counters() {
+            if counter.advances {
+                *self.counters.entry(counter.name.clone()).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn upload(&mut self, feed: &Feed) -> Result<()> {
+        let [h, w] = self.inputs.output();
+        let n = self.inputs.n();
+        if [feed.map.n, feed.map.h, feed.map.w] != [n, h, w] || feed.photos.len() != n * h * w * 3 {
+            return Err(Error::Data(format!(
+                "a batch of {} label maps of {}x{} pixels and {} numbers of photos, where the model takes {n} pictures \
+                 of {w}x{h}",
+                feed.map.n,
+                feed.map.w,
+                feed.map.h,
+                feed.photos.len()
+            )));
+        }
+        upload_tables(&mut self.store, &self.inputs, feed.windows)?;
+        if self.training.model.num_d > 1 {
+            let symbols = self.inputs.symbols_name();
+            self.store.write_index(&symbols, &feed.map.ids)?;
+        }
+        let padded: Vec<f32> = feed
+            .photos
+            .chunks_exact(3)
+            .flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 0.0])
+            .collect();
+        self.store.write(&self.inputs.photos_name(), &padded)
+    }
+
+    /// The pictures of the last generator step, training mode, N x H x W x 3.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn pictures(&self) -> Result<Tensor> {
+        self.generator.executor.read(&self.store, "fake")
+    }
+
+    /// An output of the last generator step; see [`Keep`].
+    ///
+    /// # Errors
+    /// If it was not kept, or the device was lost.
+    pub fn read_generator_step(&self, output: &str) -> Result<HostTensor> {
+        self.read(&self.generator, output)
+    }
+
+    /// An output of the last discriminator step; see [`Keep`].
+    ///
+    /// # Errors
+    /// If it was not kept, or the device was lost.
+    pub fn read_discriminator_step(&self, output: &str) -> Result<HostTensor> {
+        self.read(&self.discriminator, output)
+    }
+
+    fn read(&self, step: &Step, output: &str) -> Result<HostTensor> {
+        let values = step.executor.read_padded(&self.store, output)?;
+        let spec = output
+            .strip_prefix("grad.")
+            .and_then(|n| self.params.get(n));
+        Ok(match spec {
+            Some(spec) => HostTensor::new(spec.dims.clone(), spec.unpack(&values)),
+            None => planar(&step.executor.read(&self.store, output)?),
+        })
+    }
+
+    /// A plan for pictures of `n` label maps with the weights in training, in evaluation mode; it changes no state.
+    ///
+    /// # Errors
+    /// If the device cannot hold the plan.
+    pub fn synthesis(&mut self, n: usize) -> Result<Synthesis> {
+        let model = &self.training.model;
+        Synthesis::new(&mut self.store, model, &self.params, n, model.latent())
+    }
+
+    /// Pictures of label maps with the weights in training: the code path of synthesis from a checkpoint.
+    ///
+    /// # Errors
+    /// As [`Synthesis::pictures`].
+    pub fn synthesise(&mut self, synthesis: &mut Synthesis, map: &IdMap) -> Result<Tensor> {
+        synthesis.pictures(&mut self.store, map)
+    }
+}
+
+impl Step {
+    fn submit(&mut self, store: &mut Store, betas: (f64, f64), rate: f64) -> Result<()> {
+        let t = (self.updates + 1) as f64;
+        let correction = |beta: f64| 1.0 - beta.powf(t);
+        let hyper = [
+            (rate / correction(betas.0)) as f32,
+            (1.0 / correction(betas.1).sqrt()) as f32,
+            0.0,
+            0.0,
+        ];
+        store.write(&hyper_name(self.network), &hyper)?;
+        self.executor.replay(store)
+    }
+
+    fn losses(&self, store: &Store) -> Result<Vec<(&'static str, f32)>> {
+        let read = |&name: &&'static str| {
+            let value = self.executor.read(store, &format!("loss.{name}"))?;
+            Ok((name, value.data()[0] as f32))
+        };
+        self.losses.iter().map(read).collect()
+    }
+}
+
+pub(super) fn upload_tables(store: &mut Store, inputs: &Inputs, tables: &[Vec<u32>]) -> Result<()> {
+    if tables.len() != inputs.specs().len() {
+        return Err(Error::Data(format!(
+            "{} window tables, where the model reads {}",
+            tables.len(),
+            inputs.specs().len()
+        )));
+    }
+    for (name, words) in inputs.table_names().zip(tables) {
+        store.write_index(&name, words)?;
+    }
+    Ok(())
+}
+
+/// From N x H x W x C to N x C x H x W; a scalar loses its dimensions.
+pub fn planar(tensor: &Tensor) -> HostTensor {
+    let Shape { n, h, w, c } = tensor.shape();
+    let mut values = Vec::with_capacity(n * h * w * c);
+    for (image, channel) in (0..n).flat_map(|n| (0..c).map(move |c| (n, c))) {
+        let pixels = &tensor.data()[image * h * w * c..][..h * w * c];
+        values.extend(pixels.iter().skip(channel).step_by(c).map(|&v| v as f32));
+    }
+    match tensor.shape() == Shape::scalar() {
+        true => HostTensor::new([], values),
+        false => HostTensor::new([n, c, h, w], values),
+    }
+}

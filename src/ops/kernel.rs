@@ -1,0 +1,158 @@
+//! What an operation asks of the device: dispatches over its arguments, results and scratch memory.
+
+use super::Texels;
+use crate::graph::{Shape, Ty};
+use crate::windows::Header;
+
+/// Which family of kernels suits an adapter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Family {
+    /// Workgroup memory and barriers: real GPUs.
+    Tiled,
+    /// Subgroup lanes as pixels, no barriers: adapters that run on the CPU with this many lanes.
+    Subgroup(u32),
+}
+
+/// What a dispatch binds, in the order of the shader's bindings.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Binding {
+    /// Argument of the operation.
+    Input(usize),
+    /// Result of the operation.
+    Output(usize),
+    /// Scratch memory of the operation.
+    Scratch(usize),
+    /// Matrix of [`Dispatch::texels`], read as a texture.
+    Texels(usize),
+}
+
+/// One compute dispatch.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// Stem of the file in `shaders/`.
+    pub shader: &'static str,
+    /// Entry point.
+    pub entry: &'static str,
+    /// Values of the template's variables; they select the variant.
+    pub defines: Vec<(&'static str, u32)>,
+    /// Matrices copied into textures before the dispatch runs.
+    pub texels: Vec<Texels>,
+    /// Storage buffers and texels, bound from binding 1 on.
+    pub bindings: Vec<Binding>,
+    /// Words of the uniform struct at binding 0.
+    pub params: Vec<u32>,
+    /// Number of workgroups; more than 65535 are folded into the second dimension.
+    pub workgroups: u32,
+}
+
+impl Dispatch {
+    /// A dispatch without parameters or variants.
+    pub fn new(shader: &'static str, entry: &'static str) -> Self {
+        Self {
+            shader,
+            entry,
+            defines: Vec::new(),
+            texels: Vec::new(),
+            bindings: Vec::new(),
+            params: Vec::new(),
+            workgroups: 1,
+        }
+    }
+
+    /// Sets a template variable.
+    pub fn define(mut self, name: &'static str, value: u32) -> Self {
+        self.defines.push((name, value));
+        self
+    }
+
+    /// Binds a copy of a matrix as texels.
+    pub fn bind_texels(mut self, texels: Texels) -> Self {
+        self.bindings.push(Binding::Texels(self.texels.len()));
+        self.texels.push(texels);
+        self
+    }
+
+    /// Binds buffers in order.
+    pub fn bind(mut self, bindings: &[Binding]) -> Self {
+        self.bindings.extend_from_slice(bindings);
+        self
+    }
+
+    /// Appends an integer parameter.
+    pub fn param(mut self, value: usize) -> Self {
+        self.params
+            .push(u32::try_from(value).expect("planner keeps sizes below 2^32"));
+        self
+    }
+
+    /// Appends integer parameters.
+    pub fn params(self, values: &[usize]) -> Self {
+        values.iter().fold(self, |dispatch, &v| dispatch.param(v))
+    }
+
+    /// Appends a real parameter.
+    pub fn real(mut self, value: f32) -> Self {
+        self.params.push(value.to_bits());
+        self
+    }
+
+    /// Number of workgroups.
+    pub fn workgroups(mut self, count: usize) -> Self {
+        self.workgroups = u32::try_from(count).expect("planner keeps sizes below 2^32");
+        self
+    }
+
+    /// One invocation for each of `items`, 64 to a workgroup; `items` is also the next parameter.
+    pub fn items(self, items: usize) -> Self {
+        self.param(items).workgroups(items.div_ceil(64))
+    }
+}
+
+/// Everything one application of an operation runs.
+#[derive(Clone, Debug, Default)]
+pub struct Kernel {
+    /// Sizes of the scratch buffers in 32-bit words; they must not depend on the content of index buffers.
+    pub scratch: Vec<usize>,
+    /// Dispatches, in order.
+    pub dispatches: Vec<Dispatch>,
+}
+
+impl From<Dispatch> for Kernel {
+    fn from(dispatch: Dispatch) -> Self {
+        Self {
+            scratch: Vec::new(),
+            dispatches: vec![dispatch],
+        }
+    }
+}
+
+/// Where an operation is applied.
+pub struct Site<'a> {
+    /// Types of the arguments.
+    pub inputs: &'a [Ty],
+    /// Types of the results.
+    pub outputs: &'a [Ty],
+    /// For every argument that is an index buffer, its header. While planning it is the worst case.
+    pub headers: &'a [Option<Header>],
+    /// Kernel family of the adapter.
+    pub family: Family,
+    /// Bytes a blocked operation may use for its fixed workspace.
+    pub workspace_bytes: usize,
+}
+
+impl Site<'_> {
+    /// Shape of a dense argument.
+    pub fn input(&self, index: usize) -> Shape {
+        self.inputs[index].shape()
+    }
+
+    /// Shape of a dense result.
+    pub fn output(&self, index: usize) -> Shape {
+        self.outputs[index].shape()
+    }
+
+    /// Header of an index argument.
+    pub fn header(&self, index: usize) -> Header {
+        self.headers[index].expect("argument is an index buffer")
+    }
+}

@@ -1,0 +1,699 @@
+//! The SPADE layer (paper equation 1 and figure 2, with the published code's `1 + gamma`), on label windows.
+//!
+//!     y = act(norm(up(x)) * (1 + gamma) + beta)
+//!
+//! gamma and beta are 3 x 3 convolutions of the hidden rows `a`, so they too take one value per distinct window (of
+//! hidden windows). Per tap, hidden rows are multiplied with the weight once; each window then gathers its taps, and
+//! pixels look their window up inside the normalisation. Dense gamma and beta maps never exist. Products and table
+//! exist for a block of output channels at a time in a workspace of fixed size, so that even pure noise fits.
+
+use super::gemm::Block;
+use super::norm::EpsRule;
+use super::*;
+use crate::graph::Shape;
+use crate::graph::shape::Windows;
+use crate::windows::{Header, ID_MASK, OUTSIDE, WindowTable, WindowView};
+use crate::{Error, Result};
+
+/// Which statistics normalise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stats {
+    /// Of the batch: batch norm in training.
+    Batch,
+    /// Of each sample: instance norm.
+    Instance,
+    /// Given ones: batch norm in evaluation.
+    Given,
+}
+
+/// The SPADE layer with its activation.
+///
+/// Arguments: x, hidden rows a, gamma weight and bias, beta weight and bias, the second-tier window table, and for
+/// [`Stats::Given`] mean and variance. Results: y, and unless given, mean and biased variance of x.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Modulate {
+    /// Which statistics normalise.
+    pub stats: Stats,
+    /// Guard of the division.
+    pub eps: Real,
+    /// How the guard enters.
+    pub rule: EpsRule,
+    /// Whether x has half the size of the layer: nearest upsampling without writing the upsampled map. Mean and
+    /// biased variance of the upsampled map equal those of x.
+    pub upsample: bool,
+    /// Whether a leaky ReLU of slope 0.2 follows.
+    pub leaky: bool,
+}
+
+/// Widths of the blocks and sizes of the workspaces.
+struct Workspace {
+    /// Words for the per-tap products.
+    products: usize,
+    /// Words for the table of gamma and beta.
+    table: usize,
+    /// Words for partial sums; backward only.
+    partial: usize,
+    /// Width of a block, in `vec4`.
+    block4: usize,
+}
+
+/// Words that one `vec4` column of gamma and of beta takes: products, table, partial sums.
+fn words_per_column(header: &Header, is_backward: bool) -> [usize; 3] {
+    let [windows, taps, lower] = [header[1], header[2], header[3]].map(|v| v as usize);
+    let chunks = header[7].max(header[12]).max(header[1].div_ceil(64)) as usize;
+    let partial = if is_backward { chunks * 8 } else { 0 };
+    [taps * lower * 8, windows * 8, partial]
+}
+
+impl Workspace {
+    fn new(site: &Site, table: usize, c4: usize, is_backward: bool) -> Self {
+        let worst = site.inputs[table].windows().worst_header();
+        let shares = [3, 2, 3].map(|eighths| site.workspace_bytes / 4 * eighths / 8);
+        let needs = words_per_column(&worst, is_backward);
+        // At least one column of the worst table, at most all columns of it.
+        let size = |i: usize| shares[i].max(needs[i]).min(needs[i] * c4);
+        let words = [size(0), size(1), size(2)];
+        let present = words_per_column(&site.header(table), is_backward);
+        let fit = (0..3)
+            .map(|i| words[i].checked_div(present[i]).unwrap_or(c4))
+            .min();
+        let widest = fit.unwrap_or(c4).clamp(1, c4);
+        Self {
+            products: words[0],
+            table: words[1],
+            partial: words[2],
+            block4: c4.div_ceil(c4.div_ceil(widest)),
+        }
+    }
+
+    /// Start and width of every block.
+    fn blocks(&self, c4: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let width = self.block4;
+        (0..c4)
+            .step_by(width)
+            .map(move |from| (from, width.min(c4 - from)))
+    }
+}
+
+impl Modulate {
+    fn layer_shape(&self, x: Shape) -> Shape {
+        let factor = 1 + usize::from(self.upsample);
+        Shape::new(x.n, x.h * factor, x.w * factor, x.c)
+    }
+
+    fn stat_shape(&self, x: Shape) -> Shape {
+        let n = if self.stats == Stats::Instance {
+            x.n
+        } else {
+            1
+        };
+        Shape::new(n, 1, 1, x.c)
+    }
+
+    /// Parameters that the pixel-wise entries share.
+    fn pixel_dispatch(
+        &self,
+        entry: &'static str,
+        x: Shape,
+        items: usize,
+        block: (usize, usize),
+    ) -> Dispatch {
+        let y = self.layer_shape(x);
+        Dispatch::new("modulate", entry)
+            .define("up", u32::from(self.upsample))
+            .define("clamp", u32::from(self.rule == EpsRule::Max))
+            .define("leaky", u32::from(self.leaky))
+            .items(items * block.1)
+            .params(&[block.1, block.0, x.c4(), y.h, y.w, y.rows()])
+            .real(self.eps.0)
+    }
+
+    fn per_sample(&self) -> u32 {
+        u32::from(self.stats == Stats::Instance)
+    }
+
+    /// Multiply-adds of gamma and beta with this table.
+    fn table_macs(inputs: &[Ty], a: usize, header: &Header) -> u64 {
+        let [taps, lower] = [header[2], header[3]].map(u64::from);
+        taps * lower * inputs[a].shape().c as u64 * 2 * inputs[0].shape().c as u64
+    }
+}
+
+/// Sums of the taps of every window: the table of gamma, and of beta where it is wanted.
+fn table_dispatch(header: &Header, block: (usize, usize), with_beta: bool) -> Dispatch {
+    let width = block.1 * (1 + usize::from(with_beta));
+    Dispatch::new("modulate", "table")
+        .define("beta", u32::from(with_beta))
+        .items(header[1] as usize * width)
+        .param(block.1)
+        .param(header[2] as usize)
+        .param(header[3] as usize)
+        .param(block.0)
+}
+
+/// One weight's part in a block of output channels; its products lie at `at4` of rows `stride4` wide.
+fn gemm_block(
+    site: &Site,
+    header: &Header,
+    weight: Shape,
+    block: (usize, usize),
+    [stride4, at4]: [usize; 2],
+    space: &Workspace,
+) -> Block {
+    Block {
+        family: site.family,
+        taps: header[2] as usize,
+        rows: header[3] as usize,
+        inner4: weight.w / 4,
+        c4: weight.c4(),
+        from4: block.0,
+        cols4: block.1,
+        stride4,
+        at4,
+        products_words: space.products,
+    }
+}
+
+impl Operation for Modulate {
+    fn name(&self) -> &'static str {
+        "modulate"
+    }
+
+    fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
+        let [x, a, w_gamma, b_gamma, w_beta, b_beta] =
+            [0, 1, 2, 3, 4, 5].map(|i| inputs[i].shape());
+        let windows = inputs[6].windows();
+        let y = self.layer_shape(x);
+        let stats_fit = match self.stats {
+            Stats::Given => {
+                inputs[7..]
+                    .iter()
+                    .all(|ty| ty.shape() == self.stat_shape(x))
+                    && inputs.len() == 9
+            }
+            _ => inputs.len() == 7,
+        };
+        let fits = w_gamma == w_beta
+            && w_gamma.c == x.c
+            && w_gamma.n * w_gamma.h == windows.taps
+            && w_gamma.w == a.c.next_multiple_of(4)
+            && [b_gamma, b_beta] == [Shape::vector(x.c); 2]
+            && y.rows() == windows.pixels
+            && a.rows() >= windows.channels
+            && stats_fit;
+        if !fits {
+            let message = format!(
+                "x {x}, hidden {a}, gamma {w_gamma}, beta {w_beta} with {}",
+                inputs[6]
+            );
+            return Err(Error::Shape {
+                op: self.name(),
+                message,
+            });
+        }
+        let mut results = vec![Ty::Dense(y)];
+        if self.stats != Stats::Given {
+            results.extend([Ty::Dense(self.stat_shape(x)); 2]);
+        }
+        Ok(results)
+    }
+
+    fn differentiable_outputs(&self, _: usize) -> Vec<usize> {
+        vec![0]
+    }
+
+    fn grad(&self, graph: &mut Graph, at: &Backward) -> Result<Vec<Option<ValueId>>> {
+        let [mean, variance] = match self.stats {
+            Stats::Given => [at.inputs[7], at.inputs[8]],
+            _ => [at.outputs[1], at.outputs[2]],
+        };
+        let i = at.inputs;
+        let arguments = [
+            at.grad(),
+            at.outputs[0],
+            i[0],
+            mean,
+            variance,
+            i[1],
+            i[2],
+            i[3],
+            i[4],
+            i[6],
+        ];
+        let grads = graph.apply_all(
+            ModulateGrad {
+                forward: self.clone(),
+            },
+            &arguments,
+        )?;
+        let mut grads: Vec<_> = grads.into_iter().map(Some).collect();
+        grads.resize(at.inputs.len(), None);
+        Ok(grads)
+    }
+
+    fn kernel(&self, site: &Site) -> Kernel {
+        use Binding::{Input, Output, Scratch};
+        let (x, weight, header) = (site.input(0), site.input(2), site.header(6));
+        let space = Workspace::new(site, 6, x.c4(), false);
+        let mut scratch = vec![space.products, space.table];
+        let mut dispatches = Vec::new();
+        let (mean, variance) = match self.stats {
+            Stats::Given => (Input(7), Input(8)),
+            stats => {
+                let per_sample = stats == Stats::Instance;
+                scratch.push(norm::moments_scratch(x, per_sample));
+                dispatches =
+                    norm::moments(Input(0), x, per_sample, Scratch(2), Output(1), Output(2));
+                (Output(1), Output(2))
+            }
+        };
+        for block in space.blocks(x.c4()) {
+            let gemm = |at4| gemm_block(site, &header, weight, block, [2 * block.1, at4], &space);
+            dispatches.extend([
+                gemm(0).products(Input(1), Input(2), Scratch(0)),
+                gemm(block.1).products(Input(1), Input(4), Scratch(0)),
+                table_dispatch(&header, block, true).bind(&[
+                    Scratch(0),
+                    Input(3),
+                    Input(5),
+                    Input(6),
+                    Scratch(1),
+                ]),
+                self.pixel_dispatch("apply", x, site.output(0).rows().div_ceil(4), block)
+                    .define("per_sample", self.per_sample())
+                    .bind(&[Input(0), mean, variance, Scratch(1), Input(6), Output(0)]),
+            ]);
+        }
+        Kernel {
+            scratch,
+            dispatches,
+        }
+    }
+
+    fn reference(&self, inputs: &[&Tensor], outputs: &[Ty]) -> Vec<Tensor> {
+        let table = WindowView::new(inputs[6].words());
+        let gamma = table_reference(inputs[1], inputs[2], inputs[3], &table);
+        let beta = table_reference(inputs[1], inputs[4], inputs[5], &table);
+        let x = inputs[0];
+        let (mean, variance) = match self.stats {
+            Stats::Given => (inputs[7].clone(), inputs[8].clone()),
+            stats => norm::moments_reference(x, stats == Stats::Instance),
+        };
+        let y_shape = outputs[0].shape();
+        let half = 1 + usize::from(self.upsample);
+        let mut ids = table.ids().iter();
+        let mut window = 0;
+        let y = Tensor::from_fn(y_shape, |n, h, w, c| {
+            if c == 0 {
+                window = ids.next().map_or(0, |&id| id as usize);
+            }
+            let stat = n % mean.shape().n;
+            let value = x.at(n, h / half, w / half, c) - mean.at(stat, 0, 0, c);
+            let normalised = value
+                * self
+                    .rule
+                    .inverse_deviation(variance.at(stat, 0, 0, c), self.eps);
+            let at = window * y_shape.c + c;
+            let v = normalised * (1.0 + gamma[at]) + beta[at];
+            if self.leaky { v.max(0.2 * v) } else { v }
+        });
+        match self.stats {
+            Stats::Given => vec![y],
+            _ => vec![y, mean, variance],
+        }
+    }
+
+    fn cost(&self, inputs: &[Ty], outputs: &[Ty]) -> Cost {
+        let worst = inputs[6].windows().worst_header();
+        Cost {
+            macs: Self::table_macs(inputs, 1, &worst),
+            adds: inputs[0].shape().len() as u64,
+            bytes: inputs.iter().chain(outputs).map(Ty::bytes).sum(),
+        }
+    }
+
+    fn executed_macs(&self, inputs: &[Ty], _: &[Ty], headers: &[Option<Header>]) -> u64 {
+        headers[6].map_or(0, |header| Self::table_macs(inputs, 1, &header))
+    }
+}
+
+/// One row per window: `bias + sum over taps and hidden channels of a[lower][k] * w[tap][k]`.
+fn table_reference(a: &Tensor, w: &Tensor, b: &Tensor, table: &WindowView) -> Vec<f64> {
+    let (hidden, inner, c) = (a.shape().c, w.shape().w, w.shape().c);
+    let mut rows = Vec::with_capacity(table.windows() * c);
+    for window in 0..table.windows() {
+        let mut row = b.data().to_vec();
+        for (tap, &symbol) in table.window(window).iter().enumerate() {
+            if symbol == OUTSIDE {
+                continue;
+            }
+            for k in 0..hidden {
+                let left = a.data()[(symbol & ID_MASK) as usize * hidden + k];
+                let right = &w.data()[(tap * inner + k) * c..][..c];
+                row.iter_mut()
+                    .zip(right)
+                    .for_each(|(sum, w)| *sum += left * w);
+            }
+        }
+        rows.extend(row);
+    }
+    rows
+}
+
+/// Gradients of [`Modulate`].
+///
+/// Arguments: dy, y, x, mean, variance, hidden rows a, gamma weight and bias, beta weight, window table. Results:
+/// gradients of x, a, gamma weight and bias, beta weight and bias. gamma is computed again rather than kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ModulateGrad {
+    /// The layer.
+    pub forward: Modulate,
+}
+
+impl ModulateGrad {
+    /// The dispatches of one block of output channels. Scratch: products, table, partial sums, gradient of norm(x).
+    fn block(&self, site: &Site, space: &Workspace, block: (usize, usize)) -> Vec<Dispatch> {
+        use Binding::{Input, Output, Scratch};
+        let (x, weight, header) = (site.input(2), site.input(6), site.header(9));
+        let forward = &self.forward;
+        let width = 2 * block.1;
+        let given = forward.stats == Stats::Given;
+        let (windows, tiles) = (header[1] as usize, (header[1] as usize).div_ceil(64));
+        let y: &[Binding] = if forward.leaky { &[Input(1)] } else { &[] };
+        let variance: &[Binding] = if given { &[Input(4)] } else { &[] };
+        let d_normalised = if given { Output(0) } else { Scratch(3) };
+        let gemm = |at4| gemm_block(site, &header, weight, block, [width, at4], space);
+        let gamma = gemm_block(site, &header, weight, block, [block.1, 0], space);
+        vec![
+            gamma.products(Input(5), Input(6), Scratch(0)),
+            table_dispatch(&header, block, false).bind(&[
+                Scratch(0),
+                Input(7),
+                Input(9),
+                Scratch(1),
+            ]),
+            forward
+                .pixel_dispatch("spread", x, x.rows(), block)
+                .define("given", u32::from(given))
+                .bind(&[Input(0)])
+                .bind(y)
+                .bind(variance)
+                .bind(&[Scratch(1), Input(9), d_normalised]),
+            forward
+                .pixel_dispatch("chunk", x, header[7] as usize, block)
+                .define("per_sample", forward.per_sample())
+                .bind(&[Input(0)])
+                .bind(y)
+                .bind(&[Input(2), Input(3), Input(4), Input(9), Scratch(2)]),
+            Dispatch::new("labels", "lookup_sum")
+                .bind(&[Scratch(2), Input(9), Scratch(1)])
+                .items(windows * width)
+                .param(width),
+            Dispatch::new("labels", "bias_tile")
+                .define("relu", 0)
+                .bind(&[Scratch(1), Scratch(2)])
+                .items(tiles * width)
+                .param(width)
+                .param(windows),
+            Dispatch::new("modulate", "bias")
+                .bind(&[Scratch(2), Output(3), Output(5)])
+                .items(width)
+                .param(block.1)
+                .param(tiles)
+                .param(block.0),
+            Dispatch::new("modulate", "taps_chunk")
+                .bind(&[Scratch(1), Input(9), Scratch(2)])
+                .items(header[12] as usize * width)
+                .param(block.1),
+            Dispatch::new("modulate", "taps_sum")
+                .bind(&[Scratch(2), Input(9), Scratch(0)])
+                .items(header[11] as usize * width)
+                .param(block.1),
+            gemm(0).weight_grad(Input(5), Scratch(0), Output(2)),
+            gemm(block.1).weight_grad(Input(5), Scratch(0), Output(4)),
+            gemm(0).row_grad(Scratch(0), Input(6), Output(1), block.0 > 0),
+            gemm(block.1).row_grad(Scratch(0), Input(8), Output(1), true),
+        ]
+    }
+}
+
+impl Operation for ModulateGrad {
+    fn name(&self) -> &'static str {
+        "modulate_grad"
+    }
+
+    fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
+        let y = self.forward.layer_shape(inputs[2].shape());
+        if [inputs[0], inputs[1]] != [Ty::Dense(y); 2] {
+            let message = format!("dy {} and y {} for y {y}", inputs[0], inputs[1]);
+            return Err(Error::Shape {
+                op: self.name(),
+                message,
+            });
+        }
+        Ok([2, 5, 6, 7, 8, 7].map(|i| inputs[i]).to_vec())
+    }
+
+    fn grad(&self, _: &mut Graph, _: &Backward) -> Result<Vec<Option<ValueId>>> {
+        Err(no_grad(self.name()))
+    }
+
+    fn kernel(&self, site: &Site) -> Kernel {
+        use Binding::{Input, Output, Scratch};
+        let x = site.input(2);
+        let space = Workspace::new(site, 9, x.c4(), true);
+        let mut scratch = vec![space.products, space.table, space.partial];
+        let mut dispatches: Vec<_> = space
+            .blocks(x.c4())
+            .flat_map(|block| self.block(site, &space, block))
+            .collect();
+        if self.forward.stats != Stats::Given {
+            let rule = norm::Norm {
+                per_sample: self.forward.stats == Stats::Instance,
+                eps: self.forward.eps,
+                rule: self.forward.rule,
+            };
+            scratch.extend([x.vec4s() * 4, norm::norm_grad_scratch(x, rule.per_sample)]);
+            let statistics = [Input(2), Input(3), Input(4)];
+            dispatches.extend(norm::norm_grad(
+                &rule,
+                x,
+                Scratch(3),
+                statistics,
+                Scratch(4),
+                Output(0),
+            ));
+        }
+        Kernel {
+            scratch,
+            dispatches,
+        }
+    }
+
+    fn reference(&self, inputs: &[&Tensor], _: &[Ty]) -> Vec<Tensor> {
+        let [dy, y, x, mean, variance, a, w_gamma, b_gamma, w_beta] =
+            [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|i| inputs[i]);
+        let forward = &self.forward;
+        let table = WindowView::new(inputs[9].words());
+        let gamma = table_reference(a, w_gamma, b_gamma, &table);
+        let c_count = x.shape().c;
+        let half = 1 + usize::from(forward.upsample);
+        let mut d_normalised = Tensor::zeros(x.shape());
+        let mut d_rows = [vec![0.0; gamma.len()], vec![0.0; gamma.len()]];
+        let y_shape = y.shape();
+        for (pixel, &window) in table.ids().iter().enumerate() {
+            let (n, h, w) = (
+                pixel / (y_shape.h * y_shape.w),
+                pixel / y_shape.w % y_shape.h,
+                pixel % y_shape.w,
+            );
+            for c in 0..c_count {
+                let slope = if forward.leaky && y.at(n, h, w, c) <= 0.0 {
+                    0.2
+                } else {
+                    1.0
+                };
+                let d = dy.at(n, h, w, c) * slope;
+                let stat = n % mean.shape().n;
+                let value = x.at(n, h / half, w / half, c) - mean.at(stat, 0, 0, c);
+                let inverse = forward
+                    .rule
+                    .inverse_deviation(variance.at(stat, 0, 0, c), forward.eps);
+                let at = window as usize * c_count + c;
+                *d_normalised.at_mut(n, h / half, w / half, c) += d * (1.0 + gamma[at]);
+                d_rows[0][at] += d * value * inverse;
+                d_rows[1][at] += d;
+            }
+        }
+        let dx = match forward.stats {
+            Stats::Given => {
+                norm::given_grad_reference(&d_normalised, variance, forward.rule, forward.eps)
+            }
+            stats => {
+                let rule = norm::Norm {
+                    per_sample: stats == Stats::Instance,
+                    eps: forward.eps,
+                    rule: forward.rule,
+                };
+                norm::norm_grad_reference(&rule, &d_normalised, x, mean, variance)
+            }
+        };
+        let mut da = Tensor::zeros(a.shape());
+        let [d_gamma, d_beta] = [(w_gamma, &d_rows[0]), (w_beta, &d_rows[1])]
+            .map(|(w, d)| weight_reference(a, w, d, &table, &mut da));
+        let [(dwg, dbg), (dwb, dbb)] = [d_gamma, d_beta];
+        vec![dx, da, dwg, dbg, dwb, dbb]
+    }
+
+    fn cost(&self, inputs: &[Ty], outputs: &[Ty]) -> Cost {
+        let inputs_of_forward: Vec<Ty> = vec![inputs[2], inputs[5]];
+        let worst = inputs[9].windows().worst_header();
+        // gamma once more (half of the products), then gradients of both weights and of the rows.
+        let macs = Modulate::table_macs(&inputs_of_forward, 1, &worst);
+        Cost {
+            macs: macs / 2 + 2 * macs,
+            adds: inputs[0].shape().len() as u64,
+            bytes: inputs.iter().chain(outputs).map(Ty::bytes).sum(),
+        }
+    }
+
+    fn executed_macs(&self, inputs: &[Ty], _: &[Ty], headers: &[Option<Header>]) -> u64 {
+        let inputs_of_forward: Vec<Ty> = vec![inputs[2], inputs[5]];
+        let macs = headers[9].map_or(0, |h| Modulate::table_macs(&inputs_of_forward, 1, &h));
+        macs / 2 + 2 * macs
+    }
+
+    fn live_rows(&self, inputs: &[&Tensor], output: usize) -> Option<usize> {
+        (output == 1).then(|| WindowView::new(inputs[9].words()).channels())
+    }
+}
+
+/// Gradients of a weight and its bias from those of the window rows; adds the gradient of the hidden rows to `da`.
+fn weight_reference(
+    a: &Tensor,
+    w: &Tensor,
+    d_rows: &[f64],
+    table: &WindowView,
+    da: &mut Tensor,
+) -> (Tensor, Tensor) {
+    let (hidden, inner, c) = (a.shape().c, w.shape().w, w.shape().c);
+    let mut dw = Tensor::zeros(w.shape());
+    let mut db = Tensor::zeros(Shape::vector(c));
+    for (window, d_row) in d_rows.chunks_exact(c).enumerate() {
+        db.data_mut()
+            .iter_mut()
+            .zip(d_row)
+            .for_each(|(sum, d)| *sum += d);
+        for (tap, &symbol) in table.window(window).iter().enumerate() {
+            if symbol == OUTSIDE {
+                continue;
+            }
+            for k in 0..hidden {
+                let row = (symbol & ID_MASK) as usize * hidden + k;
+                let (at, left) = ((tap * inner + k) * c, a.data()[row]);
+                let mut sum = 0.0;
+                for (i, d) in d_row.iter().enumerate() {
+                    dw.data_mut()[at + i] += left * d;
+                    sum += w.data()[at + i] * d;
+                }
+                da.data_mut()[row] += sum;
+            }
+        }
+    }
+    (dw, db)
+}
+
+/// Test layers: first-tier map, hidden width, channels, statistics, upsampling.
+fn layers() -> Vec<(String, Modulate, Shape, usize, Ty, Vec<u32>)> {
+    let mut layers = Vec::new();
+    let kinds = [
+        (3, Stats::Batch, false, true, EpsRule::Add),
+        (3, Stats::Instance, true, true, EpsRule::Add),
+        (1, Stats::Given, true, false, EpsRule::Add),
+        (5, Stats::Given, false, true, EpsRule::Add),
+        (3, Stats::Batch, true, false, EpsRule::Max),
+    ];
+    for (k, stats, upsample, leaky, rule) in kinds {
+        for (what, map) in labels::test_maps(4, true) {
+            let (_, lower) = labels::test_table(&map, 4, true, k, 1, k / 2);
+            let table = WindowTable::build(&lower.map(), lower.windows(), None, k, 1, k / 2);
+            let pixels = table.pixels();
+            let windows = Windows {
+                pixels,
+                taps: k * k,
+                channels: pixels,
+            };
+            let half = 1 + usize::from(upsample);
+            let x = Shape::new(map.n, map.h / half, map.w / half, 5);
+            let layer = Modulate {
+                stats,
+                eps: Real(1e-5),
+                rule,
+                upsample,
+                leaky,
+            };
+            let name = format!("{what}, k{k}");
+            layers.push((name, layer, x, k, Ty::Windows(windows), table.pack()));
+        }
+    }
+    layers
+}
+
+const TEST_HIDDEN: usize = 6;
+
+fn test_weights(k: usize, c: usize) -> [CaseInput; 4] {
+    let weight = || CaseInput::weight(k, k, TEST_HIDDEN, c);
+    let bias = || CaseInput::dense(Shape::vector(c));
+    [weight(), bias(), weight(), bias()]
+}
+
+impl Cases for Modulate {
+    fn cases() -> Vec<Case> {
+        let case = |(name, op, x, k, ty, table): (String, Self, Shape, usize, Ty, Vec<u32>)| {
+            let rows = Shape::new(1, 1, ty.windows().pixels, TEST_HIDDEN);
+            let mut inputs = vec![CaseInput::dense(x), CaseInput::range(rows, 0.0, 1.0)];
+            inputs.extend(test_weights(k, x.c));
+            inputs.push(CaseInput::Index(ty, table));
+            if op.stats == Stats::Given {
+                inputs.push(CaseInput::dense(Shape::vector(x.c)));
+                inputs.push(CaseInput::range(Shape::vector(x.c), 0.5, 1.5));
+            }
+            Case {
+                name,
+                op: op.into(),
+                inputs,
+            }
+        };
+        layers().into_iter().map(case).collect()
+    }
+}
+
+impl Cases for ModulateGrad {
+    fn cases() -> Vec<Case> {
+        let case =
+            |(name, forward, x, k, ty, table): (String, Modulate, Shape, usize, Ty, Vec<u32>)| {
+                let rows = Shape::new(1, 1, ty.windows().pixels, TEST_HIDDEN);
+                let y = CaseInput::dense(forward.layer_shape(x));
+                let dy = CaseInput::dense(forward.layer_shape(x));
+                let stat = forward.stat_shape(x);
+                let mut inputs = vec![
+                    dy,
+                    y,
+                    CaseInput::dense(x),
+                    CaseInput::range(stat, -0.1, 0.1),
+                ];
+                inputs.extend([
+                    CaseInput::range(stat, 0.2, 0.5),
+                    CaseInput::range(rows, 0.0, 1.0),
+                ]);
+                let [w_gamma, b_gamma, w_beta, _] = test_weights(k, x.c);
+                inputs.extend([w_gamma, b_gamma, w_beta, CaseInput::Index(ty, table)]);
+                Case {
+                    name,
+                    op: Self { forward }.into(),
+                    inputs,
+                }
+            };
+        layers().into_iter().map(case).collect()
+    }
+}

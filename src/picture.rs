@@ -1,0 +1,72 @@
+//! Pictures as files have them: eight bits a channel, PNG.
+
+use std::path::Path;
+
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+
+use crate::data::{Grid, LabelSpace};
+use crate::train::write_durably;
+use crate::{Error, Result};
+
+/// Colours, row by row.
+pub type Picture = Grid<[u8; 3]>;
+
+/// From -1..1, row by row with three numbers a pixel. Eight bits are cut off, not rounded, as the published code does.
+pub fn from_unit(width: usize, height: usize, values: &[f64]) -> Picture {
+    let byte = |value: f64| ((value as f32 + 1.0) / 2.0 * 255.0) as u8;
+    let (pixels, _) = values.as_chunks::<3>();
+    let colour = |&pixel: &[f64; 3]| pixel.map(byte);
+    Grid::new(width, height, pixels.iter().map(colour).collect())
+}
+
+/// A layout in the colours of its classes.
+pub fn of_labels(width: usize, height: usize, labels: &[u32], space: &LabelSpace) -> Picture {
+    let colours: Vec<_> = (0..space.ids() as u32).map(|id| space.colour(id)).collect();
+    let colour = |&id: &u32| colours.get(id as usize).copied().unwrap_or_default();
+    Grid::new(width, height, labels.iter().map(colour).collect())
+}
+
+/// Writes a PNG file, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save(path: &Path, picture: &Picture) -> Result<()> {
+    let [width, height] = [picture.width, picture.height].map(|side| side as u32);
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(
+            picture.data.as_flattened(),
+            width,
+            height,
+            ExtendedColorType::Rgb8,
+        )
+        .map_err(|e| Error::Data(format!("cannot encode {}: {e}", path.display())))?;
+    write_durably(path, |writer| writer.write_all(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bits_are_cut_off() {
+        let values = [-1.0, 1.0, 0.0, -2.0, 2.0, f64::NAN];
+        let picture = from_unit(2, 1, &values);
+        assert_eq!(picture.data, [[0, 255, 127], [0, 255, 0]]);
+        let just_below = f64::from((2.0f32 / 255.0).next_down() - 1.0);
+        assert_eq!(from_unit(1, 1, &[just_below; 3]).data, [[0; 3]]);
+    }
+
+    #[test]
+    fn files_hold_the_pixels() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        let space = LabelSpace::new(3, true, false);
+        let picture = of_labels(3, 2, &[0, 1, 2, 3, 9, 0], &space);
+        save(&path, &picture).unwrap();
+        let read = image::open(&path).unwrap().into_rgb8();
+        assert_eq!(read.as_raw().as_slice(), picture.data.as_flattened());
+        assert_eq!((read.width(), read.height()), (3, 2));
+    }
+}

@@ -1,0 +1,171 @@
+//! Pictures from label maps with a trained generator: the library's front door.
+//!
+//! ```no_run
+//! # fn main() -> spadework::Result<()> {
+//! let mut generator = spadework::Generator::load("run/checkpoints/step-00001000.safetensors")?;
+//! let layout = spadework::Layout::read("label.png", None, generator.space())?;
+//! spadework::picture::save("picture.png".as_ref(), &generator.synth(&layout)?)?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::ModelConfig;
+use crate::data::{Grid, LabelSpace, batch, files};
+use crate::gpu::Gpu;
+use crate::model;
+use crate::model::generator::generator_params;
+use crate::model::init::initial;
+use crate::picture::{self, Picture};
+use crate::state::{HostTensor, StateDict};
+use crate::train::Checkpoint;
+use crate::{Error, Result};
+
+/// What a picture shall show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Class of every pixel.
+    pub labels: Grid<u32>,
+    /// Instance of every pixel, as large as the labels; without it the picture has one instance of everything.
+    pub instances: Option<Grid<u32>>,
+}
+
+impl Layout {
+    /// Reads a label map, grey or in the colours of the classes, and an instance map.
+    ///
+    /// # Errors
+    /// If a file cannot be read, holds ids or colours of no class, or the sizes differ.
+    pub fn read(
+        labels: impl AsRef<Path>,
+        instances: Option<&Path>,
+        space: &LabelSpace,
+    ) -> Result<Self> {
+        let path = labels.as_ref();
+        let labels = files::read_labels(path, space)?;
+        let instances = instances.map(files::read_instances).transpose()?;
+        if let Some(instances) = &instances {
+            let sizes = [&labels, instances].map(|map| [map.width, map.height]);
+            if sizes[0] != sizes[1] {
+                let [[w, h], [iw, ih]] = sizes;
+                return Err(Error::Data(format!(
+                    "{}: is {w}x{h} but its instance map is {iw}x{ih}",
+                    path.display()
+                )));
+            }
+        }
+        Ok(Self { labels, instances })
+    }
+
+    /// Width and height.
+    pub fn size(&self) -> [usize; 2] {
+        [self.labels.width, self.labels.height]
+    }
+}
+
+/// A trained generator on a device. It draws what sample sheets of its training showed.
+pub struct Generator {
+    inner: model::Generator,
+    space: LabelSpace,
+}
+
+impl Generator {
+    /// Loads a checkpoint, or the newest one in the folder of a run, onto the best adapter.
+    ///
+    /// # Errors
+    /// If the file cannot be used, or there is no adapter.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let checkpoint = Checkpoint::load(path.as_ref())?;
+        Self::new(&Gpu::open(None)?, checkpoint)
+    }
+
+    /// Loads a checkpoint onto a device of the caller's, such as one of [`Gpu::from_device`].
+    ///
+    /// # Errors
+    /// If the file cannot be used.
+    pub fn load_on(gpu: &Arc<Gpu>, path: impl AsRef<Path>) -> Result<Self> {
+        Self::new(gpu, Checkpoint::load(path.as_ref())?)
+    }
+
+    /// Puts a checkpoint's generator on a device.
+    ///
+    /// # Errors
+    /// If its tensors do not fit its configuration, or a setting is not built yet.
+    pub fn new(gpu: &Arc<Gpu>, checkpoint: Checkpoint) -> Result<Self> {
+        let Checkpoint {
+            config,
+            space,
+            networks,
+            ..
+        } = checkpoint;
+        Ok(Self {
+            inner: model::Generator::new(gpu, config.model, &networks)?,
+            space,
+        })
+    }
+
+    /// A generator with the weights training begins with: for trying out sizes and devices.
+    ///
+    /// # Errors
+    /// If the configuration cannot be used.
+    pub fn untrained(
+        gpu: &Arc<Gpu>,
+        config: ModelConfig,
+        space: LabelSpace,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut weights = StateDict::default();
+        for spec in generator_params(&config).specs() {
+            if let Some(values) = initial(spec, seed) {
+                let tensor = HostTensor::new(spec.dims.clone(), values);
+                weights.tensors.insert(spec.name.clone(), tensor);
+            }
+        }
+        Ok(Self {
+            inner: model::Generator::new(gpu, config, &weights)?,
+            space,
+        })
+    }
+
+    /// Multiply-adds of the latest picture; [`DenseMacs`](crate::model::cost::DenseMacs) has the dense network's.
+    pub fn executed_macs(&self) -> u64 {
+        self.inner.executed_macs()
+    }
+
+    /// The configuration of the network.
+    pub fn config(&self) -> &ModelConfig {
+        self.inner.config()
+    }
+
+    /// Classes and channels.
+    pub fn space(&self) -> &LabelSpace {
+        &self.space
+    }
+
+    /// Width and height of its pictures.
+    pub fn size(&self) -> [usize; 2] {
+        let [height, width] = self.inner.config().output();
+        [width, height]
+    }
+
+    /// Draws a picture of the size the generator was trained for. A layout of another size is resized, taking the
+    /// nearest pixel.
+    ///
+    /// # Errors
+    /// If an id is no class, or the device fails.
+    pub fn synth(&mut self, layout: &Layout) -> Result<Picture> {
+        self.synth_at(layout, self.size())
+    }
+
+    /// Draws a picture of another width and height, which must be multiples of the upsampling.
+    ///
+    /// # Errors
+    /// If they are not, an id is no class, or the device fails.
+    pub fn synth_at(&mut self, layout: &Layout, [width, height]: [usize; 2]) -> Result<Picture> {
+        let instances = layout.instances.as_ref();
+        let map = batch::layout(&layout.labels, instances, &self.space, [width, height]);
+        let values = self.inner.pictures_at(&map, [height, width])?;
+        Ok(picture::from_unit(width, height, values.data()))
+    }
+}

@@ -1,0 +1,179 @@
+//! Checkpoints: one file that holds everything a run needs to go on, and everything synthesis needs.
+//!
+//! A safetensors file. Tensors carry the official state-dict names behind the network's letter (`G.fc.weight`), Adam's
+//! moments the same behind `adam.m.` and `adam.v.`. The header's metadata has one entry, `spadework`: JSON of all else.
+//! The order of training pictures, flips and crops follows from seed and position, so these are the random state.
+
+mod shelf;
+
+pub use shelf::Shelf;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::write_durably;
+use crate::config::Config;
+use crate::data::{LabelSpace, Position};
+use crate::state::{HostTensor, StateDict, TensorFile};
+use crate::{Error, Result};
+
+/// Version of the file format. A reader refuses every other.
+pub const FORMAT: u64 = 1;
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The batch that comes next.
+    pub position: Position,
+    /// Iterations done.
+    pub step: u64,
+    /// Training pictures seen, repeats included.
+    pub images: u64,
+    /// Adam steps taken, by network.
+    pub adam_steps: BTreeMap<String, u64>,
+}
+
+/// What computed a checkpoint. A run resumed elsewhere goes on, but not to the same bits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Version of this program.
+    pub program: String,
+    /// Name of the adapter.
+    pub adapter: String,
+    /// Its driver.
+    pub driver: String,
+    /// Kernel family.
+    pub family: String,
+}
+
+/// Everything about a run at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// The configuration.
+    pub config: Config,
+    /// The classes.
+    pub space: LabelSpace,
+    /// Where the run stands.
+    pub progress: Progress,
+    /// What computed it.
+    pub origin: Origin,
+    /// Parameters and buffers, names prefixed by the network: `G.`, `D.`, `E.`.
+    pub networks: StateDict,
+    /// Adam's moments, named `m.` or `v.` and the parameter.
+    pub moments: BTreeMap<String, HostTensor>,
+}
+
+/// The entry of the header.
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    format: u64,
+    config: Config,
+    space: LabelSpace,
+    progress: Progress,
+    origin: Origin,
+}
+
+/// Name of that entry.
+const ENTRY: &str = "spadework";
+/// Prefix of Adam's moments in the file.
+const MOMENTS: &str = "adam.";
+
+impl Checkpoint {
+    /// Writes the file, whole or not at all; see [`write_durably`].
+    ///
+    /// # Errors
+    /// If a tensor holds a number that is not finite, or the file cannot be written.
+    pub fn save(self, path: &Path) -> Result<()> {
+        self.refuse_non_finite()?;
+        let metadata = Metadata {
+            format: FORMAT,
+            config: self.config,
+            space: self.space,
+            progress: self.progress,
+            origin: self.origin,
+        };
+        let metadata = serde_json::to_string(&metadata)
+            .map_err(|e| Error::Data(format!("checkpoint {}: {e}", path.display())))?;
+        let mut file = TensorFile {
+            metadata: [(ENTRY.to_owned(), metadata)].into(),
+            state: self.networks,
+        };
+        let moments = self.moments.into_iter();
+        let moments = moments.map(|(name, moment)| (format!("{MOMENTS}{name}"), moment));
+        file.state.tensors.extend(moments);
+        write_durably(path, |writer| file.write(writer))
+    }
+
+    fn refuse_non_finite(&self) -> Result<()> {
+        for (name, tensor) in self.networks.tensors.iter().chain(&self.moments) {
+            if let Some(index) = tensor.data.iter().position(|x| !x.is_finite()) {
+                return Err(Error::NonFinite(format!(
+                    "tensor {name} holds {} at index {index}; no checkpoint was written",
+                    tensor.data[index]
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file, or the newest checkpoint in the folder of a run.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no checkpoint of this format, or is damaged.
+    pub fn load(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Self::load(&Shelf::new(path.join("checkpoints")).newest()?);
+        }
+        let file = TensorFile::load(path, "checkpoint")?;
+        Self::from_file(file)
+            .map_err(|why| Error::Data(format!("checkpoint {}: {why}", path.display())))
+    }
+
+    fn from_file(file: TensorFile) -> Result<Self, String> {
+        let metadata = file.metadata.get(ENTRY);
+        let metadata = metadata.ok_or("it holds tensors, but not of this program")?;
+        let metadata = parse_metadata(metadata)?;
+        let mut checkpoint = Self {
+            config: metadata.config,
+            space: metadata.space,
+            progress: metadata.progress,
+            origin: metadata.origin,
+            networks: StateDict {
+                counters: file.state.counters,
+                ..StateDict::default()
+            },
+            moments: BTreeMap::new(),
+        };
+        for (name, tensor) in file.state.tensors {
+            match name.strip_prefix(MOMENTS) {
+                Some(moment) => checkpoint.moments.insert(moment.to_owned(), tensor),
+                None => checkpoint.networks.tensors.insert(name, tensor),
+            };
+        }
+        Ok(checkpoint)
+    }
+}
+
+fn parse_metadata(text: &str) -> Result<Metadata, String> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u64,
+    }
+    let damaged = |e: serde_json::Error| format!("its metadata is damaged: {e}");
+    // The version first: the rest may have changed between versions.
+    let Version { format } = serde_json::from_str(text).map_err(damaged)?;
+    if format != FORMAT {
+        let way_out = match format > FORMAT {
+            true => "update this program",
+            false => "use the version that wrote it",
+        };
+        return Err(format!(
+            "it has format {format}, but this program reads format {FORMAT}: {way_out}"
+        ));
+    }
+    let metadata: Metadata = serde_json::from_str(text).map_err(damaged)?;
+    metadata.config.validate().map_err(|e| e.to_string())?;
+    Ok(metadata)
+}

@@ -1,0 +1,14 @@
+//! Training runs: schedule, events, samples, checkpoints.
+
+pub mod checkpoint;
+mod durable;
+pub mod event;
+pub mod run;
+pub mod session;
+pub mod sheet;
+
+pub use checkpoint::Checkpoint;
+pub use durable::write_durably;
+pub use event::TrainEvent;
+pub use run::RunFolder;
+pub use session::Session;

@@ -1,0 +1,103 @@
+//! Sample sheets: held-out layouts, what the network makes of them, and the photographs they were drawn from.
+//!
+//! Always the same samples, in evaluation mode, one at a time: the code path of synthesis. No state changes.
+
+use crate::config::Config;
+use crate::data::{Batch, Batcher, Grid, LabelSpace, Phase};
+use crate::model::{Synthesis, Trainer};
+use crate::picture::{self, Picture};
+use crate::{Result, data};
+
+/// Pixels between the pictures of a sheet.
+const GAP: usize = 4;
+
+/// The samples of a run.
+pub struct Samples {
+    batches: Vec<Batch>,
+    space: LabelSpace,
+    synthesis: Option<Synthesis>,
+}
+
+impl Samples {
+    /// Reads the samples: as many as wanted, evenly spread over the held-out part.
+    ///
+    /// # Errors
+    /// If a file of theirs cannot be used.
+    pub fn open(config: &Config, space: &LabelSpace) -> Result<Self> {
+        let [height, width] = config.model.output();
+        let seed = config.train.seed;
+        let held_out = Batcher::open(&config.data, Phase::Val, space, [width, height], 1, seed)?;
+        let available = held_out.dataset.len();
+        let count = config.train.samples.min(available);
+        let batches = (0..count).map(|i| held_out.eval(&[i * available / count]));
+        Ok(Self {
+            batches: batches.collect::<Result<_>>()?,
+            space: space.clone(),
+            synthesis: None,
+        })
+    }
+
+    /// Draws the sheet: a row for each sample of layout, synthesised picture, photograph.
+    ///
+    /// # Errors
+    /// If the device cannot hold the plan, or was lost.
+    pub fn sheet(&mut self, trainer: &mut Trainer) -> Result<Picture> {
+        let mut synthesis = match self.synthesis.take() {
+            Some(synthesis) => synthesis,
+            None => trainer.synthesis(1)?,
+        };
+        let mut rows = Vec::with_capacity(self.batches.len());
+        for batch in &self.batches {
+            let fake = trainer.synthesise(&mut synthesis, &batch.map)?;
+            let (w, h) = (batch.w, batch.h);
+            let photo: Vec<f64> = batch.images.iter().map(|&x| f64::from(x)).collect();
+            rows.push([
+                picture::of_labels(w, h, &batch.labels, &self.space),
+                picture::from_unit(w, h, fake.data()),
+                picture::from_unit(w, h, &photo),
+            ]);
+        }
+        self.synthesis = Some(synthesis);
+        Ok(assemble(&rows))
+    }
+}
+
+/// Pictures of one size in rows, on white.
+fn assemble(rows: &[[Picture; 3]]) -> Picture {
+    let [w, h] = rows
+        .first()
+        .map_or([0; 2], |row| [row[0].width, row[0].height]);
+    let columns = rows.first().map_or(0, |row| row.len());
+    let width = columns * (w + GAP) + GAP;
+    let height = rows.len() * (h + GAP) + GAP;
+    let mut sheet: data::Grid<[u8; 3]> = Grid::new(width, height, vec![[255; 3]; width * height]);
+    for (r, row) in rows.iter().enumerate() {
+        for (c, picture) in row.iter().enumerate() {
+            for y in 0..h {
+                let at = (GAP + r * (h + GAP) + y) * width + GAP + c * (w + GAP);
+                sheet.data[at..][..w].copy_from_slice(picture.row(y));
+            }
+        }
+    }
+    sheet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_stand_in_rows() {
+        let flat = |value: u8| Grid::new(2, 1, vec![[value; 3]; 2]);
+        let sheet = assemble(&[[1, 2, 3].map(flat), [4, 5, 6].map(flat)]);
+        assert_eq!((sheet.width, sheet.height), (3 * 6 + 4, 2 * 5 + 4));
+        let row = |y: usize| sheet.row(y).iter().map(|p| p[0]).collect::<Vec<_>>();
+        let line = |a, b, c| {
+            let gap = [255; 4];
+            [&gap[..], &[a; 2], &gap, &[b; 2], &gap, &[c; 2], &gap].concat()
+        };
+        assert_eq!(row(4), line(1, 2, 3));
+        assert_eq!(row(9), line(4, 5, 6));
+        assert!(row(5).iter().all(|&value| value == 255));
+    }
+}

@@ -1,0 +1,166 @@
+//! A window table as one buffer of u32 words, the form kernels read.
+//!
+//! | word | content | word | content |
+//! |---|---|---|---|
+//! | 0 | pixels P | 8 | offset of `pixels_of.row_chunk`, W + 1 words |
+//! | 1 | windows W | 9 | offset of `pixels_of.chunk_start`, chunks + 1 words |
+//! | 2 | taps K | 10 | offset of `pixels_of.items`, P words |
+//! | 3 | channels A | 11 | rows of `windows_of` (K * A) |
+//! | 4 | offset of `ids`, P words | 12 | chunks of `windows_of` |
+//! | 5 | offset of `symbols`, W * K words | 13 | offset of `windows_of.row_chunk` |
+//! | 6 | rows of `pixels_of` (W) | 14 | offset of `windows_of.chunk_start` |
+//! | 7 | chunks of `pixels_of` | 15 | offset of `windows_of.items` |
+//!
+//! The sections follow the header in this order without gaps; offsets count words from the start of the buffer.
+
+use super::{CHUNK, Groups, WindowTable};
+
+/// Words before the first section.
+pub const HEADER_WORDS: usize = 16;
+
+impl WindowTable {
+    /// The table as words.
+    pub fn pack(&self) -> Vec<u32> {
+        let groups = [&self.pixels_of, &self.windows_of];
+        let sections = [
+            &self.ids,
+            &self.symbols,
+            &groups[0].row_chunk,
+            &groups[0].chunk_start,
+            &groups[0].items,
+            &groups[1].row_chunk,
+            &groups[1].chunk_start,
+            &groups[1].items,
+        ];
+        let total = HEADER_WORDS + sections.iter().map(|section| section.len()).sum::<usize>();
+        assert!(u32::try_from(total).is_ok(), "a table of {total} words");
+        let mut words = Vec::with_capacity(total);
+        words.resize(HEADER_WORDS, 0);
+        let offsets = sections.map(|section| {
+            let offset = words.len();
+            words.extend_from_slice(section);
+            offset
+        });
+        let sizes = [self.ids.len(), self.windows(), self.taps, self.channels];
+        let shape = |groups: &Groups| [groups.rows(), groups.chunks()];
+        let header = sizes
+            .into_iter()
+            .chain(offsets[..2].iter().copied())
+            .chain(shape(groups[0]))
+            .chain(offsets[2..5].iter().copied())
+            .chain(shape(groups[1]))
+            .chain(offsets[5..].iter().copied());
+        for (word, value) in words.iter_mut().zip(header) {
+            *word = value as u32;
+        }
+        words
+    }
+
+    /// Words that hold the table of any map of this many output pixels. For a table over windows of a lower one,
+    /// `channels` is the most windows that one can have: its number of pixels.
+    pub fn capacity_words(pixels: usize, taps: usize, channels: usize) -> usize {
+        // Every pixel its own window, and every symbol on an instance edge, which doubles its entries.
+        let per_tap = 2 * pixels;
+        let chunks_per_tap = per_tap.min(per_tap / CHUNK + channels);
+        let pixels_of = (pixels + 1) + (pixels + 1) + pixels;
+        let windows_of = (taps * channels + 1) + (taps * chunks_per_tap + 1) + taps * per_tap;
+        HEADER_WORDS + pixels + pixels * taps + pixels_of + windows_of
+    }
+}
+
+/// A packed table, read in place.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowView<'a> {
+    words: &'a [u32],
+}
+
+impl<'a> WindowView<'a> {
+    /// Reads words made by [`WindowTable::pack`]; the buffer may be longer.
+    pub fn new(words: &'a [u32]) -> Self {
+        assert!(words.len() >= HEADER_WORDS, "a packed table has a header");
+        Self { words }
+    }
+
+    /// Number of output pixels.
+    pub fn pixels(&self) -> usize {
+        self.words[0] as usize
+    }
+
+    /// Number of distinct windows.
+    pub fn windows(&self) -> usize {
+        self.words[1] as usize
+    }
+
+    /// Symbols per window.
+    pub fn taps(&self) -> usize {
+        self.words[2] as usize
+    }
+
+    /// Number of channels.
+    pub fn channels(&self) -> usize {
+        self.words[3] as usize
+    }
+
+    /// Window of each pixel.
+    pub fn ids(&self) -> &'a [u32] {
+        self.section(4, self.pixels())
+    }
+
+    /// Symbols of all windows, windows x taps.
+    pub fn symbols(&self) -> &'a [u32] {
+        self.section(5, self.windows() * self.taps())
+    }
+
+    /// Symbols of one window.
+    pub fn window(&self, window: usize) -> &'a [u32] {
+        &self.symbols()[window * self.taps()..][..self.taps()]
+    }
+
+    /// For each window its pixels.
+    pub fn pixels_of(&self) -> GroupsView<'a> {
+        self.groups(6)
+    }
+
+    /// For each `tap * channels + channel` the windows that show the channel at the tap.
+    pub fn windows_of(&self) -> GroupsView<'a> {
+        self.groups(11)
+    }
+
+    fn section(&self, offset_word: usize, len: usize) -> &'a [u32] {
+        &self.words[self.words[offset_word] as usize..][..len]
+    }
+
+    fn groups(&self, first_word: usize) -> GroupsView<'a> {
+        let [rows, chunks] = [0, 1].map(|i| self.words[first_word + i] as usize);
+        let chunk_start = self.section(first_word + 3, chunks + 1);
+        GroupsView {
+            row_chunk: self.section(first_word + 2, rows + 1),
+            chunk_start,
+            items: self.section(first_word + 4, chunk_start[chunks] as usize),
+        }
+    }
+}
+
+/// Packed [`Groups`], read in place.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupsView<'a> {
+    /// First chunk of each row, and the number of chunks.
+    pub row_chunk: &'a [u32],
+    /// First item of each chunk, and the number of items.
+    pub chunk_start: &'a [u32],
+    /// The items, row after row.
+    pub items: &'a [u32],
+}
+
+impl<'a> GroupsView<'a> {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.row_chunk.len() - 1
+    }
+
+    /// Items of a row.
+    pub fn row(&self, row: usize) -> &'a [u32] {
+        let [first, end] = [row, row + 1].map(|r| self.chunk_start[self.row_chunk[r] as usize]);
+        &self.items[first as usize..end as usize]
+    }
+}

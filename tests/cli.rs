@@ -1,0 +1,267 @@
+//! The program from outside: exit codes, messages, files.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use spadework::Config;
+use spadework::config::Preset;
+use spadework::data::LabelSpace;
+use spadework::train::Checkpoint;
+
+fn spadework(line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spadework"));
+    command.args(line.split_whitespace());
+    command
+}
+
+fn run(line: &str) -> Output {
+    spadework(line).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Expects an exit code, and an error of one line that says all of `parts`, without colours.
+#[track_caller]
+fn refused(line: &str, code: i32, parts: &[&str]) {
+    refused_output(line, &run(line), code, parts);
+}
+
+#[track_caller]
+fn refused_output(line: &str, output: &Output, code: i32, parts: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{line}: {text}");
+    let error = text.lines().rfind(|line| line.starts_with("error: "));
+    let error = error.unwrap_or_else(|| panic!("{line}: no error line in {text:?}"));
+    for part in parts {
+        assert!(error.contains(part), "{line}: {part:?} is not in {error:?}");
+    }
+    assert!(
+        !text.contains('\x1b') && !text.contains("panicked"),
+        "{text}"
+    );
+}
+
+#[track_caller]
+fn accepted(line: &str) -> String {
+    let output = run(line);
+    assert!(output.status.success(), "{line}: {}", stderr(&output));
+    stdout(&output)
+}
+
+fn empty_folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn help_says_what_there_is() {
+    let helps = [
+        "",
+        "train",
+        "synth",
+        "check",
+        "inspect",
+        "landscapes",
+        "devices",
+    ]
+    .map(|command| {
+        let help = accepted(&format!("{command} --help"));
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 140),
+            "{help}"
+        );
+        help
+    });
+    insta::assert_snapshot!(helps.join("\n--------\n\n"));
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    for line in [
+        "",
+        "bake",
+        "devices --adaptor 0",
+        "train",
+        "synth",
+        "check",
+        "landscapes --out x --size 12",
+        "train x --out y --preset huge",
+        "train x --out y --norm-g spadebatch2x2",
+        "train x --out y --resume --preset tiny",
+        "train x --out y --landscapes 3",
+    ] {
+        let output = run(line);
+        assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_machine_without_adapters_is_told_what_to_install() {
+    let output = spadework("devices")
+        .env("VK_DRIVER_FILES", "/nonexistent")
+        .env("VK_ICD_FILENAMES", "/nonexistent")
+        .output()
+        .unwrap();
+    if cfg!(target_os = "linux") {
+        let parts = ["no GPU adapter", "mesa-vulkan-drivers"];
+        refused_output("devices", &output, 4, &parts);
+    }
+}
+
+#[test]
+fn devices_tell_their_kernels() {
+    let devices: serde_json::Value = serde_json::from_str(&accepted("devices --json")).unwrap();
+    let kernels = devices[0]["kernels"].as_str().unwrap();
+    assert!(
+        kernels == "tiled" || kernels.starts_with("subgroup"),
+        "{kernels}"
+    );
+    assert!(accepted("devices").starts_with("0: "));
+    refused("check --adapter 0 /nonexistent", 3, &["/nonexistent"]);
+}
+
+#[test]
+fn landscapes_pass_the_check() {
+    let dir = empty_folder();
+    let root = dir.path().join("set");
+    let root = root.display();
+    accepted(&format!(
+        "landscapes --out {root} --count 5 --val 2 --size 40x24"
+    ));
+    let report: serde_json::Value =
+        serde_json::from_str(&accepted(&format!("check {root} --json"))).unwrap();
+    assert_eq!(report["label_nc"], 12);
+    assert_eq!(report["parts"][0]["pairs"], 5);
+    assert!(accepted(&format!("check {root}")).contains("nothing wrong"));
+    refused(&format!("landscapes --out {root}"), 2, &["not empty"]);
+
+    // Everything wrong at once, and the report is still printed.
+    std::fs::remove_file(dir.path().join("set/train_img/00003.png")).unwrap();
+    std::fs::write(dir.path().join("set/val_label/00001.png"), b"no PNG").unwrap();
+    let output = run(&format!("check {root}"));
+    refused_output("check", &output, 3, &["2 problems"]);
+    let report = stdout(&output);
+    assert!(
+        report.contains("00003") && report.contains("val_label/00001.png"),
+        "{report}"
+    );
+}
+
+#[test]
+fn unusable_data_is_3() {
+    let dir = empty_folder();
+    let folder = dir.path().display();
+    refused(&format!("check {folder}"), 3, &["train_img"]);
+    let out = dir.path().join("run");
+    let train = format!("train {folder} --out {} --label-nc 3", out.display());
+    refused(&train, 3, &["train_img"]);
+    for kind in ["img", "label"] {
+        std::fs::create_dir(dir.path().join(format!("train_{kind}"))).unwrap();
+    }
+    refused(&train, 3, &["holds no photo"]);
+    assert!(
+        !out.exists(),
+        "a run that cannot start leaves nothing behind"
+    );
+}
+
+#[test]
+fn options_that_contradict_each_other_are_2() {
+    let dir = empty_folder();
+    let out = dir.path().join("run");
+    let train = |options: &str| format!("train --out {} {options}", out.display());
+    refused(&train(""), 2, &["image_dir is missing"]);
+    refused(&train("--landscapes 4 --batch-size 0"), 2, &["batch_size"]);
+    refused(
+        &train("--landscapes 4 --crop-size 20"),
+        2,
+        &["crop_size = 20"],
+    );
+    refused(
+        &train("--landscapes 2 --batch-size 3"),
+        2,
+        &["a batch of 3"],
+    );
+    refused(&train("--landscapes 4 --lr nan"), 2, &["lr"]);
+    let file = dir.path().join("options.toml");
+    let with_file = train(&format!("--landscapes 4 --config {}", file.display()));
+    refused(&with_file, 1, &["options.toml", "cannot read"]);
+    std::fs::write(&file, "[model]\nwidth = 3").unwrap();
+    refused(&with_file, 2, &["options.toml", "width"]);
+    std::fs::write(&file, "preset = \"vast\"").unwrap();
+    refused(&with_file, 2, &["options.toml", "vast", "paper-256"]);
+    assert!(!out.exists());
+    std::fs::write(dir.path().join("precious"), b"").unwrap();
+    let used = format!("train --landscapes 4 --out {}", dir.path().display());
+    refused(&used, 2, &["not empty", "--resume"]);
+    refused(&(used + " --resume"), 3, &["no folder of a run"]);
+}
+
+fn small_checkpoint(path: &Path) {
+    let space = LabelSpace::new(3, false, true);
+    let config = Config::merge(Preset::Tiny, Default::default(), Default::default()).unwrap();
+    let checkpoint = Checkpoint {
+        config: config.resolve(&space).unwrap(),
+        space,
+        progress: Default::default(),
+        origin: Default::default(),
+        networks: Default::default(),
+        moments: Default::default(),
+    };
+    checkpoint.save(path).unwrap();
+}
+
+#[test]
+fn unusable_checkpoints_are_refused_by_everything() {
+    let dir = empty_folder();
+    let path = dir.path().join("a.safetensors");
+    let name = path.display().to_string();
+    let labels = dir.path().join("label.png");
+    image::GrayImage::new(8, 8).save(&labels).unwrap();
+    let commands = [
+        format!("inspect {name}"),
+        format!("synth {name} {} --out {name}.png", labels.display()),
+    ];
+    let refused_by_all = |code, parts: &[&str]| {
+        for command in &commands {
+            refused(command, code, &[&[name.as_str()], parts].concat());
+        }
+    };
+    refused_by_all(1, &["cannot read"]);
+    small_checkpoint(&path);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    refused_by_all(3, &["truncated"]);
+    let text = String::from_utf8(whole).unwrap();
+    std::fs::write(&path, text.replace("format\\\":1", "format\\\":2")).unwrap();
+    refused_by_all(3, &["format 2", "update"]);
+}
+
+#[test]
+fn inspect_tells_what_a_checkpoint_holds() {
+    let dir = empty_folder();
+    let path = dir.path().join("a.safetensors");
+    small_checkpoint(&path);
+    let text = accepted(&format!("inspect {}", path.display()));
+    assert!(
+        text.contains("ngf = 16") && text.contains("iteration 0"),
+        "{text}"
+    );
+    let json = accepted(&format!("inspect {} --json", path.display()));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["config"]["model"]["label_nc"], 3);
+    let bytes = |what: &str| json["memory"][what].as_u64().unwrap();
+    assert!(bytes("training_bytes") > bytes("synthesis_bytes"));
+    assert!(json["dense_macs"]["modulation"].as_u64() > json["dense_macs"]["convs"].as_u64());
+    let none = run(&format!(
+        "inspect {} --adapter nothing-like-it",
+        path.display()
+    ));
+    assert_eq!(none.status.code(), Some(2));
+}

@@ -1,0 +1,146 @@
+//! Every case of every operation on the device, in every kernel family, against its `f64` reference.
+
+mod common;
+
+use common::*;
+use spadework::cpu;
+use spadework::graph::{Graph, Shape, Ty};
+use spadework::ops::norm::{EpsRule, Norm};
+use spadework::ops::{Case, Op, Real, Tensor, all_cases};
+use std::collections::HashMap;
+
+/// Runs a case with its padding lanes set to `padding`; returns nothing, panics on the first difference.
+fn check(case: &Case, padding: f32) {
+    let graph = case_graph(case);
+    let tensors = case_tensors(case);
+    let want = cpu::run(&graph, &tensors).outputs;
+    let mut dense = HashMap::new();
+    let mut index = HashMap::new();
+    for (name, tensor) in &tensors {
+        match tensor {
+            Tensor::Dense { .. } => drop(dense.insert(name.clone(), tensor.to_device(padding))),
+            Tensor::Index(words) => drop(index.insert(name.clone(), words.clone())),
+        }
+    }
+    let types: Vec<Ty> = case.inputs.iter().map(case_type).collect();
+    let results: Vec<Ty> = want_types(&graph);
+    let cost = case.op.cost(&types, &results);
+    let sums = (cost.macs + cost.adds) as f64;
+    for gpu in gpus() {
+        let got = run_on(gpu, &graph, &dense, &index);
+        for (name, want) in &want {
+            let shape = want.shape();
+            let what = format!("{:?} {:?} ({}) {name}", gpu.family, case.op, case.name);
+            let numbers = Tensor::from_device(shape, &got[name]);
+            let terms = (sums / shape.len() as f64).max(1.0);
+            let limit = tolerance(terms, max_abs(want.data()));
+            let rows = case
+                .op
+                .live_rows(&tensors_in_order(case, &tensors), name_index(name));
+            let count = rows.unwrap_or(shape.rows()) * shape.c;
+            assert_close(
+                &what,
+                &numbers.data()[..count],
+                &want.data()[..count],
+                limit,
+            );
+            if padding == 0.0 {
+                assert_padding_zero(
+                    &what,
+                    &got[name][..count / shape.c * shape.c4() * 4],
+                    shape.c,
+                );
+            }
+        }
+    }
+}
+
+fn name_index(name: &str) -> usize {
+    name[1..].parse().unwrap()
+}
+
+fn tensors_in_order<'a>(case: &Case, tensors: &'a HashMap<String, Tensor>) -> Vec<&'a Tensor> {
+    (0..case.inputs.len())
+        .map(|i| &tensors[&format!("x{i}")])
+        .collect()
+}
+
+fn want_types(graph: &Graph) -> Vec<Ty> {
+    graph
+        .outputs()
+        .iter()
+        .map(|(_, id)| graph.ty(*id))
+        .collect()
+}
+
+fn assert_padding_zero(what: &str, device: &[f32], c: usize) {
+    let width = c.next_multiple_of(4);
+    for row in device.chunks_exact(width) {
+        assert!(
+            row[c..].iter().all(|&v| v == 0.0),
+            "{what}: padding lanes are not zero: {row:?}"
+        );
+    }
+}
+
+fn check_all(padding: f32, keep: impl Fn(&Case) -> bool) {
+    let mut count = 0;
+    for case in all_cases().iter().filter(|case| keep(case)) {
+        check(case, padding);
+        count += 1;
+    }
+    assert!(count > 0, "no case ran");
+}
+
+#[test]
+fn kernels_equal_references() {
+    check_all(0.0, |_| true);
+}
+
+/// Operations that reduce over channels must not see the padding lanes.
+#[test]
+fn reductions_ignore_padding() {
+    check_all(7.5, |case| case.op.masks_padding());
+}
+
+/// Bad numbers in padding lanes are nobody's result and must stop no training.
+#[test]
+fn bad_padding_counts_as_finite() {
+    check_all(f32::NAN, |case| matches!(case.op, Op::Finite(_)));
+}
+
+/// Mean 4096 and deviation 1.7: where the sum of squares minus the square of the sum is off by 4096^2 / 2^24 = 1, the
+/// tree is not. A unit in the last place of the mean is 2^-11; each of three levels walks at random over up to 64
+/// roundings of half a unit, at most 4 units in all. Means of tiles of up to 64 rows differ by 1.7 / 8, so an error of
+/// 4 units in each of at least 66 tiles moves the variance by 2 * 1.7 / 8 * 4 * 2^-11 / sqrt(66) = 1e-4.
+#[test]
+fn statistics_keep_their_digits_far_from_zero() {
+    let shape = Shape::new(2, 67, 63, 5);
+    let mut noise = Noise::new("moments");
+    let whole = |unit: f64| (unit * 2048.0).round() / 2048.0;
+    let x = Tensor::from_fn(shape, |_, _, _, _| {
+        4096.0 + whole(noise.number(-3.0, 3.0, 0.0))
+    });
+    for per_sample in [false, true] {
+        let norm = Norm {
+            per_sample,
+            eps: Real(1e-5),
+            rule: EpsRule::Add,
+        };
+        let mut graph = Graph::new();
+        let argument = graph.state("x", shape).unwrap();
+        let results = graph.apply_all(norm, &[argument]).unwrap();
+        graph.output("mean", results[1]);
+        graph.output("variance", results[2]);
+        let want = cpu::run(&graph, &HashMap::from([("x".to_owned(), x.clone())])).outputs;
+        let given = HashMap::from([("x".to_owned(), x.to_device(0.0))]);
+        for gpu in gpus() {
+            let got = run_on(gpu, &graph, &given, &HashMap::new());
+            for (name, limit) in [("mean", 4.0 / 2048.0), ("variance", 1e-4)] {
+                let want = &want[name];
+                let got = Tensor::from_device(want.shape(), &got[name]);
+                assert_close(name, got.data(), want.data(), limit);
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Whole runs of the program: training, resuming, stopping, synthesis.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use spadework::train::Checkpoint;
+use spadework::train::checkpoint::Shelf;
+
+/// Three batches an epoch, two epochs.
+const OPTIONS: &str = "--landscapes 6 --preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --niter 1 \
+                       --niter-decay 1 --no-vgg-loss --print-freq 1 --samples 2 --seed 5";
+
+fn spadework(line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spadework"));
+    command.args(line.split_whitespace());
+    command
+}
+
+fn run(line: &str) -> Output {
+    spadework(line).output().unwrap()
+}
+
+#[track_caller]
+fn accepted(line: &str) {
+    let output = run(line);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {error}");
+}
+
+fn newest(run: &Path) -> PathBuf {
+    Shelf::new(run.join("checkpoints")).newest().unwrap()
+}
+
+fn lines(run: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_resumed_run_equals_one_that_never_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, again, stopped] = ["whole", "again", "stopped"].map(|name| dir.path().join(name));
+    accepted(&format!(
+        "train --out {} --display-freq 4 {OPTIONS}",
+        whole.display()
+    ));
+    accepted(&format!(
+        "train --out {} --display-freq 4 {OPTIONS}",
+        again.display()
+    ));
+    let bytes = |run: &Path| std::fs::read(newest(run)).unwrap();
+    assert!(
+        bytes(&whole) == bytes(&again),
+        "one seed gives the same bytes"
+    );
+
+    // Stopped in the middle of the first epoch, without any sample sheet, then in the middle of the second.
+    let to = stopped.display();
+    accepted(&format!(
+        "train --out {to} --display-freq 0 --max-steps 2 {OPTIONS}"
+    ));
+    accepted(&format!("train --out {to} --resume --max-steps 5"));
+    accepted(&format!("train --out {to} --resume"));
+    let [one, other] = [&whole, &stopped].map(|run| Checkpoint::load(&newest(run)).unwrap());
+    assert_eq!(one.progress.step, 6);
+    assert_eq!(one.progress, other.progress);
+    assert!(one.networks == other.networks, "weights and statistics");
+    assert!(one.moments == other.moments, "moments");
+    assert!(!one.moments.is_empty());
+
+    let mut losses = [&whole, &stopped].map(|run| lines(run));
+    for line in losses.iter_mut().flatten() {
+        assert!(line["seconds"].take().as_f64().is_some_and(|s| s > 0.0));
+    }
+    assert_eq!(losses[0], losses[1]);
+    assert_eq!(losses[0].len(), 6);
+    assert_eq!(losses[0][2]["epoch"], 1);
+    assert_eq!(losses[0][3]["epoch"], 2);
+
+    let sheets = |run: &Path| std::fs::read_dir(run.join("samples")).unwrap().count();
+    assert_eq!((sheets(&whole), sheets(&stopped)), (3, 0));
+}
+
+#[test]
+fn synthesis_draws_what_the_sample_sheets_show() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    accepted(&format!(
+        "train --out {} --display-freq 100 --max-steps 2 {OPTIONS}",
+        out.display()
+    ));
+    let set = dir.path().join("set");
+    accepted(&format!(
+        "landscapes --out {} --count 1 --val 2 --size 64x64",
+        set.display()
+    ));
+    let checkpoint = newest(&out);
+    let pictures = dir.path().join("pictures");
+    let [checkpoint, set, pictures] = [&checkpoint, &set, &pictures].map(|p| p.display());
+    accepted(&format!(
+        "synth {checkpoint} {set}/val_label --instances {set}/val_inst --out {pictures}"
+    ));
+    let drawn = image::open(format!("{pictures}/00000.png"))
+        .unwrap()
+        .into_rgb8();
+    let sheet = image::open(out.join("samples/step-00000002.png")).unwrap();
+    // The second column of the first row, behind two gaps of 4 pixels and the layout.
+    let shown = sheet.into_rgb8();
+    let shown = image::imageops::crop_imm(&shown, 72, 4, 64, 64).to_image();
+    assert!(drawn == shown, "the same pixels");
+
+    // Nothing is overwritten, instance maps are not forgotten silently, sizes must fit.
+    let code = |line: &str| run(line).status.code();
+    let run_folder = out.display();
+    let again = format!("synth {run_folder} {set}/val_label/00000.png --out {pictures}");
+    assert_eq!(code(&again), Some(2), "the picture exists");
+    let elsewhere = format!("synth {checkpoint} {set}/val_label/00000.png --out {pictures}/new");
+    assert_eq!(code(&elsewhere), Some(2), "no instance map");
+    assert_eq!(
+        code(&format!("{elsewhere} --no-instance --size 60x64")),
+        Some(2)
+    );
+    accepted(&format!("{elsewhere} --no-instance --size 96x64"));
+    let large = image::open(format!("{pictures}/new/00000.png")).unwrap();
+    assert_eq!((large.width(), large.height()), (96, 64));
+}
+
+#[test]
+fn numbers_out_of_bounds_stop_training_with_the_iteration() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let line = format!("train --out {} --lr 1e30 {OPTIONS}", out.display());
+    let output = run(&line);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("error: iteration 1, epoch 1 (landscape"),
+        "{error}"
+    );
+    let steps = Shelf::new(out.join("checkpoints")).steps().unwrap();
+    assert!(
+        steps.is_empty(),
+        "nothing that is not finite is saved: {steps:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let options = OPTIONS.replace("--niter 1 ", "--niter 100000 ");
+    let line = format!("train --out {} {options}", out.display());
+    let mut child = spadework(&line).stderr(Stdio::null()).spawn().unwrap();
+    let begun =
+        |out: &Path| std::fs::metadata(out.join("metrics.jsonl")).is_ok_and(|m| m.len() > 0);
+    let start = Instant::now();
+    while !begun(&out) {
+        assert!(
+            start.elapsed() < Duration::from_secs(300),
+            "training does not begin"
+        );
+        assert_eq!(child.try_wait().unwrap(), None, "training ended by itself");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let step = Checkpoint::load(&newest(&out)).unwrap().progress.step;
+    let last = lines(&out).last().unwrap()["step"].as_u64();
+    assert_eq!(Some(step), last, "saved where it stopped");
+    let resume = format!(
+        "train --out {} --resume --max-steps {}",
+        out.display(),
+        step + 1
+    );
+    accepted(&resume);
+}

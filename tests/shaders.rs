@@ -1,0 +1,146 @@
+//! Every shader variant that any case dispatches, for every kernel family: naga accepts it, its bindings are those
+//! the operation binds, and it can be written as SPIR-V, Metal and HLSL. That is the proof for machines we lack.
+
+mod common;
+
+use common::*;
+use naga::back::{hlsl, msl, spv};
+use spadework::gpu::shader::{Shader, Variant};
+use spadework::graph::Ty;
+use spadework::graph::plan::{Plan, Target};
+use spadework::ops::{Family, all_cases};
+use std::collections::BTreeMap;
+
+/// Variants with the number of buffers each binds.
+fn variants() -> BTreeMap<String, (Variant, usize)> {
+    let mut variants = BTreeMap::new();
+    for family in [Family::Tiled, Family::Subgroup(8)] {
+        let target = Target {
+            family,
+            workspace_bytes: 1 << 20,
+            max_binding_bytes: 1 << 30,
+        };
+        for case in all_cases() {
+            let plan = Plan::new(&case_graph(&case), &target).unwrap();
+            for dispatch in plan.steps.iter().flat_map(|s| &s.kernel.dispatches) {
+                let variant = Variant::from(dispatch);
+                variants.insert(format!("{variant:?}"), (variant, dispatch.bindings.len()));
+            }
+        }
+    }
+    variants
+}
+
+fn spirv(shader: &Shader) -> Vec<u32> {
+    let options = spv::Options {
+        lang_version: (1, 3),
+        ..Default::default()
+    };
+    spv::write_vec(&shader.module, &shader.info, &options, None).unwrap()
+}
+
+fn metal(shader: &Shader, entry: &str) -> String {
+    let options = msl::Options {
+        lang_version: (2, 4),
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
+    let pipeline = msl::PipelineOptions {
+        entry_point: Some((naga::ShaderStage::Compute, entry.into())),
+        ..Default::default()
+    };
+    msl::write_string(&shader.module, &shader.info, &options, &pipeline)
+        .unwrap()
+        .0
+}
+
+fn direct3d(shader: &Shader) -> String {
+    let options = hlsl::Options {
+        shader_model: hlsl::ShaderModel::V6_0,
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
+    let mut text = String::new();
+    let pipeline = hlsl::PipelineOptions::default();
+    hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(&shader.module, &shader.info, None)
+        .unwrap();
+    text
+}
+
+/// Runs spirv-val where it is installed; tells whether it is.
+fn spirv_val(what: &str, words: &[u32]) -> bool {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, bytemuck::cast_slice(words)).unwrap();
+    match std::process::Command::new("spirv-val")
+        .arg("--target-env")
+        .arg("vulkan1.1")
+        .arg(file.path())
+        .output()
+    {
+        Err(_) => false,
+        Ok(output) => {
+            assert!(
+                output.status.success(),
+                "{what}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            true
+        }
+    }
+}
+
+#[test]
+fn every_variant_translates() {
+    let variants = variants();
+    assert!(!variants.is_empty());
+    let mut validated = 0;
+    for (what, (variant, bound)) in &variants {
+        let shader = variant.render();
+        assert_eq!(
+            shader.bindings.len(),
+            *bound,
+            "{what}: bindings of shader and dispatch"
+        );
+        assert!(
+            shader.bindings.len() <= 8,
+            "{what}: more storage buffers than every adapter has"
+        );
+        validated += usize::from(spirv_val(what, &spirv(&shader)));
+        assert!(metal(&shader, variant.entry).contains("kernel"), "{what}");
+        assert!(direct3d(&shader).contains("numthreads"), "{what}");
+    }
+    println!(
+        "{} variants, {validated} checked with spirv-val",
+        variants.len()
+    );
+}
+
+#[test]
+fn workgroups_fit_every_adapter() {
+    for (what, (variant, _)) in variants() {
+        let shader = variant.render();
+        for entry in &shader.module.entry_points {
+            let [x, y, z] = entry.workgroup_size;
+            assert!(x * y * z <= 256, "{what}: {x}x{y}x{z} invocations");
+        }
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(shader.module.to_ctx()).unwrap();
+        let shared = shader
+            .module
+            .global_variables
+            .iter()
+            .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
+        let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
+        assert!(
+            bytes <= 16 << 10,
+            "{what}: {bytes} bytes of workgroup memory"
+        );
+    }
+}
+
+#[test]
+fn dense_types_know_their_size() {
+    let shape = spadework::graph::Shape::new(2, 3, 5, 7);
+    assert_eq!(Ty::Dense(shape).bytes(), 2 * 3 * 5 * 8 * 4);
+}
