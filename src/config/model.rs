@@ -130,10 +130,10 @@ pub struct ModelConfig {
     /// Width by height of the picture.
     #[arg(long, value_name = "RATIO")]
     pub aspect_ratio: f64,
-    /// Norms of the generator: [spectral]spade<syncbatch|batch|instance><k>x<k>.
+    /// Norms of the generator: `[spectral]spade<syncbatch|batch|instance><k>x<k>`.
     #[arg(long, value_name = "NORM")]
     pub norm_g: NormG,
-    /// Norms of the discriminator: [spectral]<instance|batch|sync_batch|none>.
+    /// Norms of the discriminator: `[spectral]<instance|batch|sync_batch|none>`.
     #[arg(long, value_name = "NORM")]
     pub norm_d: LayerNorm,
     /// Norms of the encoder, written alike.
