@@ -4,18 +4,17 @@
 //! per distinct window. It is computed once for each label map, whichever pictures are judged with it.
 
 use super::inputs::Inputs;
-use super::net::{Mode, Net};
-use super::params::{Init, Params, Role};
-use super::spade::EPSILON;
+use super::layer::{Stride, normed, normed_params};
+use super::net::Net;
+use super::params::Params;
 use crate::Result;
-use crate::config::{ModelConfig, NormKind};
+use crate::config::ModelConfig;
 use crate::graph::ValueId;
 use crate::ops::activation::{Activation, Kind};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::copy::{Axis, CopyRange};
 use crate::ops::elementwise::Add;
 use crate::ops::labels::{LabelPool, LabelRows, Lookup};
-use crate::ops::norm::{Affine, EpsRule, Norm, NormGiven};
 use crate::ops::resample::AvgPool3;
 
 /// Kernel and padding of every convolution.
@@ -38,18 +37,10 @@ fn width(config: &ModelConfig, layer: usize) -> usize {
     (0..layer).fold(config.ndf, |width, _| (2 * width).min(WIDEST))
 }
 
-/// Name of the convolution of a normed layer, which depends on whether a norm stands beside it.
-fn normed(network: &str, layer: usize, norm: NormKind) -> String {
-    match norm {
-        NormKind::None => format!("{network}.model{layer}.0"),
-        _ => format!("{network}.model{layer}.0.0"),
-    }
-}
-
 /// Tensors of [`discriminators`].
 pub fn discriminator_params(config: &ModelConfig) -> Params {
     let mut p = Params::new(config.init);
-    let (k, kind) = (KERNEL, config.norm_d.kind);
+    let k = KERNEL;
     for scale in 0..config.num_d {
         let network = format!("D.discriminator_{scale}");
         let first = format!("{network}.model0.0");
@@ -61,20 +52,9 @@ pub fn discriminator_params(config: &ModelConfig) -> Params {
         );
         for layer in 1..config.n_layers_d {
             let (cin, cout) = (width(config, layer - 1), width(config, layer));
-            let has_bias = kind == NormKind::None;
-            let conv = normed(&network, layer, kind);
-            p.conv(&conv, [cout, cin, k, k], config.norm_d.spectral, has_bias);
-            if matches!(kind, NormKind::Batch | NormKind::SyncBatch) {
-                let norm = format!("{network}.model{layer}.0.1");
-                let start = Init::Normal {
-                    mean: 1.0,
-                    std: 0.02,
-                };
-                p.vector(&format!("{norm}.weight"), cout, Role::Trained, start);
-                let zero = Init::Constant(0.0);
-                p.vector(&format!("{norm}.bias"), cout, Role::Trained, zero);
-                p.running(&norm, cout, kind == NormKind::Batch);
-            }
+            let dims = [cout, cin, k, k];
+            let name = format!("{network}.model{layer}.0");
+            normed_params(&mut p, &name, dims, config.norm_d);
         }
         let last = config.n_layers_d;
         let cin = width(config, last - 1);
@@ -121,17 +101,18 @@ fn discriminator(
     let leaky = Activation {
         kind: Kind::LeakyRelu,
     };
-    let kind = config.norm_d.kind;
     let of_labels = labels_half(net, config, inputs, network, scale)?;
     let of_pictures = pictures_half(net, config, network, pictures)?;
     let mut x = net.apply(Add {}, &[of_pictures, of_labels])?;
     x = net.apply(leaky.clone(), &[x])?;
     let mut features = vec![x];
     for layer in 1..config.n_layers_d {
-        let stride = if layer + 1 < config.n_layers_d { 2 } else { 1 };
-        let conv = normed(network, layer, kind);
-        x = net.conv(x, &conv, stride, PAD)?;
-        x = norm(net, x, &format!("{network}.model{layer}.0.1"), kind)?;
+        let stride = Stride {
+            step: if layer + 1 < config.n_layers_d { 2 } else { 1 },
+            pad: PAD,
+        };
+        let name = format!("{network}.model{layer}.0");
+        x = normed(net, x, &name, config.norm_d, stride)?;
         x = net.apply(leaky.clone(), &[x])?;
         features.push(x);
     }
@@ -202,30 +183,4 @@ fn pictures_half(
         pad: PAD,
     };
     net.apply(conv, &[pictures, w])
-}
-
-fn norm(net: &mut Net, x: ValueId, name: &str, kind: NormKind) -> Result<ValueId> {
-    let moments = |per_sample| Norm {
-        per_sample,
-        eps: EPSILON,
-        rule: EpsRule::Add,
-    };
-    let y = match (kind, net.mode) {
-        (NormKind::None, _) => return Ok(x),
-        (NormKind::Instance, _) => return net.apply(moments(true), &[x]),
-        (NormKind::Batch | NormKind::SyncBatch, Mode::Training) => {
-            let results = net.graph.apply_all(moments(false), &[x])?;
-            let count = net.graph.shape(x).rows();
-            net.track(name, results[1], results[2], count)?;
-            results[0]
-        }
-        (NormKind::Batch | NormKind::SyncBatch, Mode::Evaluation) => {
-            let mean = net.param(&format!("{name}.running_mean"))?;
-            let var = net.param(&format!("{name}.running_var"))?;
-            net.apply(NormGiven { eps: EPSILON }, &[x, mean, var])?
-        }
-    };
-    let weight = net.param(&format!("{name}.weight"))?;
-    let bias = net.param(&format!("{name}.bias"))?;
-    net.apply(Affine {}, &[y, weight, bias])
 }

@@ -5,6 +5,7 @@ pub mod discriminator;
 pub mod generator;
 pub mod init;
 pub mod inputs;
+pub mod layer;
 pub mod losses;
 pub mod net;
 pub mod params;
