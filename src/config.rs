@@ -53,7 +53,7 @@ const SHARED: [(&str, &str); 5] = [
 const LOAD_BY_CROP: (usize, usize) = (286, 256);
 
 /// What may change when a run goes on: how long, how watched, and where its files lie now.
-const CHANGEABLE: [(&str, &str); 14] = [
+const CHANGEABLE: [(&str, &str); 16] = [
     ("optim", "niter"),
     ("optim", "niter_decay"),
     ("train", "display_freq"),
@@ -62,6 +62,8 @@ const CHANGEABLE: [(&str, &str); 14] = [
     ("train", "save_latest_freq"),
     ("train", "keep_last"),
     ("train", "keep_every"),
+    ("train", "tf_log"),
+    ("train", "html"),
     ("train", "workers"),
     ("loss", "vgg_weights"),
     ("data", "dir"),
@@ -90,6 +92,30 @@ impl Config {
             config.data.load_size = (config.model.crop_size * load).div_ceil(crop);
         }
         Ok(config)
+    }
+
+    /// As [`Config::merge`], for a run that starts from the networks of another: its networks and the way its pictures are
+    /// cut go before the preset, file and flags go before them.
+    ///
+    /// # Errors
+    /// As [`Config::merge`].
+    pub fn merge_from(before: &Self, preset: Preset, file: Table, flags: Table) -> Result<Self> {
+        let mut layer = Table::try_from(before).expect("a configuration is a table");
+        layer.retain(|section, _| section == "model" || section == "data");
+        let given = [&file, &flags].map(|layer| share(layer.clone()));
+        let resized = given.into_iter().flatten().any(|layer| {
+            let data = layer.get("data").and_then(Value::as_table);
+            data.is_some_and(|data| data.contains_key("crop_size"))
+        });
+        if let Some(Value::Table(data)) = layer.get_mut("data") {
+            // The load size follows the crop size unless it is given as well.
+            data.retain(|name, _| match name {
+                "load_size" => !resized,
+                name => name == "preprocess" || SHARED.iter().any(|(_, shared)| *shared == name),
+            });
+        }
+        overlay(&mut layer, share(file)?);
+        Self::merge(preset, layer, flags)
     }
 
     /// Changes a run that goes on by flags.

@@ -1,9 +1,14 @@
-//! Weights of other programs: PyTorch's files read and written, old layouts brought up to date.
+//! Weights of other programs: PyTorch's files read and written, old layouts brought up to date, official state
+//! dictionaries made into checkpoints and back.
 
+mod export;
 mod names;
+mod network;
 pub mod pth;
 
+pub use export::export;
 pub use names::{add_counters, modernise, restore_v, strip_wrapper};
+pub use network::Network;
 
 use std::fs::File;
 use std::io::Read;

@@ -27,21 +27,27 @@ pub fn of_labels(width: usize, height: usize, labels: &[u32], space: &LabelSpace
     Grid::new(width, height, labels.iter().map(colour).collect())
 }
 
+/// A PNG file's bytes.
+///
+/// # Errors
+/// If the picture cannot be encoded.
+pub fn encode(picture: &Picture) -> Result<Vec<u8>> {
+    let [width, height] = [picture.width, picture.height].map(|side| side as u32);
+    let mut bytes = Vec::new();
+    let pixels = picture.data.as_flattened();
+    let encoded =
+        PngEncoder::new(&mut bytes).write_image(pixels, width, height, ExtendedColorType::Rgb8);
+    encoded
+        .map_err(|e| Error::Data(format!("cannot encode a picture of {width}x{height}: {e}")))?;
+    Ok(bytes)
+}
+
 /// Writes a PNG file, whole or not at all.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn save(path: &Path, picture: &Picture) -> Result<()> {
-    let [width, height] = [picture.width, picture.height].map(|side| side as u32);
-    let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
-        .write_image(
-            picture.data.as_flattened(),
-            width,
-            height,
-            ExtendedColorType::Rgb8,
-        )
-        .map_err(|e| Error::Data(format!("cannot encode {}: {e}", path.display())))?;
+    let bytes = encode(picture).map_err(|e| Error::Data(format!("{}: {e}", path.display())))?;
     write_durably(path, |writer| writer.write_all(&bytes))
 }
 

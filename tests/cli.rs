@@ -5,7 +5,9 @@ use std::process::{Command, Output};
 
 use spadework::Config;
 use spadework::config::Preset;
+use spadework::convert::pth;
 use spadework::data::LabelSpace;
+use spadework::state::{HostTensor, StateDict};
 use spadework::train::Checkpoint;
 
 fn spadework(line: &str) -> Command {
@@ -66,6 +68,8 @@ fn help_says_what_there_is() {
         "synth",
         "check",
         "inspect",
+        "report",
+        "export",
         "landscapes",
         "devices",
     ]
@@ -203,6 +207,46 @@ fn options_that_contradict_each_other_are_2() {
     refused(&(used + " --resume"), 3, &["no folder of a run"]);
 }
 
+#[test]
+fn other_weights_than_those_of_vgg_19_are_3() {
+    let dir = empty_folder();
+    let [file, out] = ["vgg.pth", "run"].map(|name| dir.path().join(name));
+    let train = format!(
+        "train --landscapes 4 --preset tiny --out {} --vgg-weights {}",
+        out.display(),
+        file.display()
+    );
+    let write = |tensors: &[(&str, &[usize])]| {
+        let zeros = |shape: &[usize]| HostTensor::new(shape, vec![0.0; shape.iter().product()]);
+        let tensors = tensors
+            .iter()
+            .map(|(name, shape)| (String::from(*name), zeros(shape)));
+        let state = StateDict {
+            tensors: tensors.collect(),
+            ..StateDict::default()
+        };
+        pth::write(&state, &mut std::fs::File::create(&file).unwrap()).unwrap();
+    };
+    // Half the width; then a network without convolutions; the classifier is not looked at.
+    write(&[
+        ("features.0.weight", &[32, 3, 3, 3]),
+        ("classifier.0.weight", &[7]),
+    ]);
+    let parts = [
+        "vgg.pth",
+        "features.0.weight",
+        "[32, 3, 3, 3]",
+        "[64, 3, 3, 3]",
+        "vgg19",
+    ];
+    refused(&train, 3, &parts);
+    write(&[("classifier.0.weight", &[7])]);
+    refused(&train, 3, &["features.0.weight is missing", "torchvision"]);
+    std::fs::write(&file, b"no weights").unwrap();
+    refused(&train, 3, &["vgg.pth"]);
+    assert!(!out.exists());
+}
+
 fn small_checkpoint(path: &Path) {
     let space = LabelSpace::new(3, false, true);
     let config = Config::merge(Preset::Tiny, Default::default(), Default::default()).unwrap();
@@ -238,8 +282,11 @@ fn unusable_checkpoints_are_refused_by_everything() {
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     refused_by_all(3, &["truncated"]);
-    let text = String::from_utf8(whole).unwrap();
-    std::fs::write(&path, text.replace("format\\\":1", "format\\\":2")).unwrap();
+    let mut other = whole;
+    let (version, next) = (b"format\\\":1", b"format\\\":2");
+    let at = other.windows(version.len()).position(|w| w == version);
+    other[at.unwrap()..][..next.len()].copy_from_slice(next);
+    std::fs::write(&path, other).unwrap();
     refused_by_all(3, &["format 2", "update"]);
 }
 

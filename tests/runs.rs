@@ -86,6 +86,88 @@ fn a_resumed_run_equals_one_that_never_stopped() {
 }
 
 #[test]
+fn a_run_starts_from_the_networks_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let [first, tuned, alone] = ["first", "tuned", "alone"].map(|name| dir.path().join(name));
+    let shown = first.display();
+    accepted(&format!(
+        "train --out {shown} --max-steps 2 --tf-log {OPTIONS}"
+    ));
+    // What a user watches.
+    let log = std::fs::read_to_string(first.join("loss_log.txt")).unwrap();
+    assert!(log.starts_with("(epoch: 1, iters: 2, time: "), "{log}");
+    assert_eq!(log.lines().count(), 2);
+    let page = std::fs::read_to_string(first.join("index.html")).unwrap();
+    assert!(page.contains("samples/step-00000002.png") && page.contains("GAN_Feat"));
+    assert_eq!(std::fs::read_dir(first.join("logs")).unwrap().count(), 1);
+    let page = dir.path().join("page.html");
+    accepted(&format!("report {shown} --out {}", page.display()));
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("data:image/png;base64,") && !page.contains("samples/step"));
+
+    // Widths and size are the checkpoint's. Without a learning rate its weights stay what they are.
+    let options =
+        "--landscapes 6 --batch-size 2 --no-vgg-loss --samples 2 --lr 0 --max-steps 1 --no-html";
+    accepted(&format!(
+        "train --out {} --from {shown} {options}",
+        tuned.display()
+    ));
+    assert!(!tuned.join("index.html").exists() && !tuned.join("logs").exists());
+    let [mut before, after] = [&first, &tuned].map(|run| Checkpoint::load(&newest(run)).unwrap());
+    assert_eq!(after.config.model, before.config.model);
+    assert_eq!(after.progress.adam_steps["G"], 1, "moments begin anew");
+    let is_learned = |name: &str| {
+        [".weight", ".weight_orig", ".bias"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    };
+    let learned = before
+        .networks
+        .tensors
+        .iter()
+        .filter(|(name, _)| is_learned(name));
+    for (name, tensor) in learned {
+        assert!(*tensor == after.networks.tensors[name], "{name}");
+    }
+
+    // A generator alone, as the published ones are.
+    before
+        .networks
+        .tensors
+        .retain(|name, _| name.starts_with("G."));
+    let file = dir.path().join("generator.safetensors");
+    before.save(&file).unwrap();
+    let train = format!(
+        "train --out {} --from {} {options}",
+        alone.display(),
+        file.display()
+    );
+    let output = run(&format!("{train} --ngf 8"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(
+        error.contains("tensor G.") && error.contains("another ngf"),
+        "{error}"
+    );
+    let output = run(&format!("{train} --label-nc 7"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("label_nc"), "{error}");
+    let output = run(&train);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    assert!(error.contains("no discriminator"), "{error}");
+    let after = Checkpoint::load(&newest(&alone)).unwrap();
+    assert!(
+        after
+            .networks
+            .tensors
+            .keys()
+            .any(|name| name.starts_with("D."))
+    );
+}
+
+#[test]
 fn synthesis_draws_what_the_sample_sheets_show() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");

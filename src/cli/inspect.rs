@@ -125,9 +125,12 @@ fn text(report: &Report) -> String {
         driver,
         family,
     } = &report.origin;
-    line(format!(
-        "written by spadework {program} on {adapter} ({driver}), kernels: {family}\n"
-    ));
+    line(match adapter.is_empty() {
+        true => format!("imported by spadework {program}\n"),
+        false => {
+            format!("written by spadework {program} on {adapter} ({driver}), kernels: {family}\n")
+        }
+    });
     let width = report.tensors.iter().map(|t| t.name.len()).max();
     let width = width.unwrap_or_default();
     for Tensor { name, shape, count } in &report.tensors {

@@ -4,9 +4,11 @@
 
 mod check;
 mod devices;
+mod export;
 mod inspect;
 mod interrupt;
 mod landscapes;
+mod report;
 mod synth;
 mod train;
 
@@ -52,6 +54,10 @@ enum Command {
     Synth(synth::Args),
     /// Show what a checkpoint holds
     Inspect(inspect::Args),
+    /// Write a run's losses and samples as a page to hand on
+    Report(report::Args),
+    /// Write a checkpoint's networks for the official code and for others
+    Export(export::Args),
     /// Write built-in landscapes as a data set
     Landscapes(landscapes::Args),
 }
@@ -66,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, adapter),
         Command::Synth(args) => synth::run(&args, adapter),
         Command::Inspect(args) => inspect::run(&args, adapter),
+        Command::Report(args) => report::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Landscapes(args) => landscapes::run(&args),
     };
     match done {

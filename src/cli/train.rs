@@ -28,6 +28,9 @@ pub struct Args {
     /// Go on from the newest checkpoint in --out, as if never stopped
     #[arg(long, conflicts_with_all = ["preset", "config"])]
     resume: bool,
+    /// Start with the networks of this checkpoint or run; what it lacks, Adam's moments and the schedule begin anew
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
+    from: Option<PathBuf>,
     /// Stop after this many iterations in all, and save
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
@@ -76,9 +79,23 @@ fn start(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
         None => Default::default(),
     };
     let preset = args.preset.or(from_file).unwrap_or_default();
-    let config = Config::merge(preset, file, flags)?;
-    let space = config.data.label_space()?;
-    Session::start(&Gpu::open(adapter)?, config, space, &args.out)
+    let Some(from) = &args.from else {
+        let config = Config::merge(preset, file, flags)?;
+        let space = config.data.label_space()?;
+        return Session::start(&Gpu::open(adapter)?, config, space, &args.out);
+    };
+    let before = Checkpoint::load(from)?;
+    let config = Config::merge_from(&before.config, preset, file, flags)?;
+    let space = config.data.label_space()?.naming(&before.space);
+    let space =
+        space.map_err(|why| Error::Usage(format!("{} and the data: {why}", from.display())))?;
+    Session::start_from(
+        &Gpu::open(adapter)?,
+        config,
+        space,
+        &before.networks,
+        &args.out,
+    )
 }
 
 fn resume(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {

@@ -47,7 +47,7 @@ pub struct LossConfig {
     /// Train without the perceptual loss.
     #[arg(long = "no-vgg-loss", action = clap::ArgAction::SetFalse)]
     pub vgg_loss: bool,
-    /// Safetensors file of the VGG-19 that the perceptual loss looks through.
+    /// File of the VGG-19 that the perceptual loss looks through: torchvision's `.pth` file, or safetensors.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vgg_weights: Option<PathBuf>,
@@ -204,6 +204,12 @@ pub struct TrainConfig {
     /// Keep every k-th checkpoint for good; 0 keeps the newest only.
     #[arg(long, value_name = "K")]
     pub keep_every: u64,
+    /// Write event files for TensorBoard as well, to `logs` in the run's folder.
+    #[arg(long)]
+    pub tf_log: bool,
+    /// Leave out the page of the run, `index.html`, which is written anew with every sample sheet.
+    #[arg(long = "no-html", action = clap::ArgAction::SetFalse)]
+    pub html: bool,
     /// Threads that prepare batches; 0 chooses by the processor.
     #[arg(long, alias = "n-threads", value_name = "N")]
     pub workers: usize,
@@ -220,6 +226,8 @@ impl Default for TrainConfig {
             save_latest_freq: 5000,
             keep_last: 3,
             keep_every: 10,
+            tf_log: false,
+            html: true,
             workers: 0,
         }
     }

@@ -126,6 +126,27 @@ impl LabelSpace {
         }
     }
 
+    /// This data set's classes for a network that has learned others: they must be as many. Without names of its own it
+    /// takes over theirs.
+    ///
+    /// # Errors
+    /// If the data set's class table has another number of classes, or another number of channels follows.
+    pub fn naming(mut self, learned: &Self) -> Result<Self, String> {
+        let listed = self.table.label_nc().unwrap_or(learned.label_nc);
+        if listed != learned.label_nc || self.channels() != learned.channels() {
+            return Err(format!(
+                "label_nc: the data has {listed} classes and {} channels, the network {} and {}",
+                self.channels(),
+                learned.label_nc,
+                learned.channels()
+            ));
+        }
+        if self.table.classes.is_empty() {
+            self.table = learned.table.clone();
+        }
+        Ok(self)
+    }
+
     /// Number of ids: classes and the don't-care label.
     pub fn ids(&self) -> usize {
         self.label_nc + usize::from(self.dontcare)

@@ -7,6 +7,7 @@ pub mod init;
 pub mod inputs;
 pub mod layer;
 pub mod losses;
+mod misfit;
 pub mod net;
 pub mod params;
 pub mod spade;

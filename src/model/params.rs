@@ -3,6 +3,7 @@
 //! A parameter exists once on the device, in the layout the kernels read; the published layout exists in files only.
 //! Gradients and Adam's moments share the layout of their parameter.
 
+use super::misfit;
 use crate::config::{InitConfig, InitType, SpectralInit};
 use crate::graph::Shape;
 use crate::state::HostTensor;
@@ -162,20 +163,22 @@ impl ParamSpec {
     /// Its values among tensors of a file, in device layout.
     ///
     /// # Errors
-    /// If the tensor is missing or has other dimensions; the message names it.
+    /// As [`ParamSpec::look_up`].
     pub fn find(&self, tensors: &BTreeMap<String, HostTensor>) -> Result<Vec<f32>> {
+        self.pack(&self.look_up(tensors)?.data)
+    }
+
+    /// The tensor of its name among those of a file.
+    ///
+    /// # Errors
+    /// If it is missing or has other dimensions; the message names it and the option that likely differs.
+    pub fn look_up<'t>(&self, tensors: &'t BTreeMap<String, HostTensor>) -> Result<&'t HostTensor> {
         let name = &self.name;
-        let tensor = tensors
-            .get(name)
-            .ok_or_else(|| Error::Data(format!("tensor {name} is missing")))?;
-        if tensor.shape != self.dims {
-            return Err(Error::Data(format!(
-                "tensor {name} is {:?}, but the configuration asks for {:?}; another width, class count or instance \
-                 option made it",
-                tensor.shape, self.dims
-            )));
+        let tensor = tensors.get(name).ok_or_else(|| misfit::missing(name))?;
+        match tensor.shape == self.dims {
+            true => Ok(tensor),
+            false => Err(misfit::wrong_shape(name, &tensor.shape, &self.dims)),
         }
-        self.pack(&tensor.data)
     }
 
     /// Where each element, in published order, lies on the device.

@@ -40,7 +40,7 @@ pub struct Progress {
 pub struct Origin {
     /// Version of this program.
     pub program: String,
-    /// Name of the adapter.
+    /// Name of the adapter; empty for networks that were imported.
     pub adapter: String,
     /// Its driver.
     pub driver: String,

@@ -51,6 +51,9 @@ pub struct StepReport {
     pub epoch: u64,
     /// Pictures seen.
     pub images: u64,
+    /// Pictures seen in this epoch.
+    #[serde(skip)]
+    pub epoch_images: u64,
     /// Learning rate of the generator.
     pub lr_g: f64,
     /// Learning rate of the discriminator.

@@ -3,9 +3,11 @@
 pub mod checkpoint;
 mod durable;
 pub mod event;
+pub mod report;
 pub mod run;
 pub mod session;
 pub mod sheet;
+pub mod tensorboard;
 
 pub use checkpoint::Checkpoint;
 pub use durable::write_durably;

@@ -1,4 +1,5 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl`, `samples/`, `checkpoints/`. Nothing in it is overwritten.
+//! The folder of a run: `config.toml`, `metrics.jsonl`, `loss_log.txt`, `samples/`, `checkpoints/`. Nothing in it is
+//! overwritten but the page `index.html`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -17,6 +18,7 @@ use crate::{Error, Result};
 pub struct RunFolder {
     root: PathBuf,
     metrics: File,
+    loss_log: File,
 }
 
 impl RunFolder {
@@ -68,11 +70,14 @@ impl RunFolder {
                 )));
             }
         }
-        let path = root.join("metrics.jsonl");
-        let metrics = append(&path).map_err(|e| Error::io("cannot open", &path, e))?;
+        let open = |name: &str| {
+            let path = root.join(name);
+            append(&path).map_err(|e| Error::io("cannot open", &path, e))
+        };
         Ok(Self {
             root: root.to_path_buf(),
-            metrics,
+            metrics: open("metrics.jsonl")?,
+            loss_log: open("loss_log.txt")?,
         })
     }
 
@@ -92,18 +97,44 @@ impl RunFolder {
         self.root.join("samples").join(name)
     }
 
-    /// Adds a line of metrics.
+    /// Folder of event files.
+    pub fn event_files(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Adds a line to `metrics.jsonl`, for programs, and one to `loss_log.txt`, as the official code writes them.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If one cannot be written.
     pub fn log(&mut self, report: &StepReport) -> Result<()> {
         let losses = report.losses.iter();
         let losses: Map<String, Value> = losses.map(|(k, v)| ((*k).into(), json!(v))).collect();
         let mut line = json!(report);
         line["losses"] = Value::Object(losses);
-        let written = writeln!(self.metrics, "{line}");
-        written.map_err(|e| Error::io("cannot write", self.root.join("metrics.jsonl"), e))
+        for (file, name, line) in [
+            (&mut self.metrics, "metrics.jsonl", line.to_string()),
+            (&mut self.loss_log, "loss_log.txt", official_line(report)),
+        ] {
+            let written = writeln!(file, "{line}");
+            written.map_err(|e| Error::io("cannot write", self.root.join(name), e))?;
+        }
+        Ok(())
     }
+}
+
+/// Epoch, pictures seen in it, seconds a picture, losses.
+fn official_line(report: &StepReport) -> String {
+    let batch = report.images as f64 / report.step as f64;
+    let mut line = format!(
+        "(epoch: {}, iters: {}, time: {:.3})",
+        report.epoch,
+        report.epoch_images,
+        report.seconds / batch
+    );
+    for (name, value) in &report.losses {
+        line += &format!(" {name}: {value:.3}");
+    }
+    line
 }
 
 /// Opens a file for more lines. One that a crash cut off in the middle of a line gets the line's end.
@@ -130,6 +161,7 @@ mod tests {
             step,
             epoch: 1,
             images: 4 * step,
+            epoch_images: 4,
             lr_g: 1e-4,
             lr_d: 4e-4,
             losses: vec![("GAN", 0.5), ("D_Fake", 1.25)],
@@ -159,6 +191,10 @@ mod tests {
         let second: Value = serde_json::from_str(lines[2]).unwrap();
         assert_eq!(second["step"], 2);
         assert_eq!(second["losses"]["D_Fake"], 1.25);
+        assert!(second.get("epoch_images").is_none(), "{second}");
+        let text = fs::read_to_string(root.join("loss_log.txt")).unwrap();
+        let line = "(epoch: 1, iters: 4, time: 0.062) GAN: 0.500 D_Fake: 1.250\n";
+        assert_eq!(text, line.repeat(2));
         let config: Config =
             toml::from_str(&fs::read_to_string(root.join("config.toml")).unwrap()).unwrap();
         assert_eq!(config, Config::default());

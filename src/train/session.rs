@@ -10,14 +10,18 @@ use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, Origin, Progress};
 use super::event::{End, Listener, Started, StepReport, TrainEvent};
+use super::report;
 use super::run::RunFolder;
-use super::sheet::Samples;
+use super::sheet::{self, Samples};
+use super::tensorboard::EventFile;
 use crate::config::Config;
+use crate::convert::{Network, read_selected_weights};
 use crate::data::{Batch, Batcher, LabelSpace, Loader, Phase, Position};
 use crate::gpu::Gpu;
+use crate::model::vgg::vgg_params;
 use crate::model::{Feed, Keep, Losses, Schedule, Trainer, Training};
-use crate::picture;
-use crate::state::TensorFile;
+use crate::picture::{self, Picture};
+use crate::state::StateDict;
 use crate::{Error, Result};
 
 /// A run in progress.
@@ -25,6 +29,7 @@ pub struct Session {
     config: Config,
     space: LabelSpace,
     run: RunFolder,
+    events: Option<EventFile>,
     trainer: Trainer,
     loader: Loader,
     samples: Samples,
@@ -41,21 +46,52 @@ impl Session {
     /// # Errors
     /// If the options, the data or the device cannot be used, or the folder holds anything.
     pub fn start(gpu: &Arc<Gpu>, config: Config, space: LabelSpace, root: &Path) -> Result<Self> {
+        Self::start_from(gpu, config, space, &StateDict::default(), root)
+    }
+
+    /// As [`Session::start`], with networks that are there already; those that are not are drawn anew. Adam's moments and
+    /// the schedule begin anew in any case.
+    ///
+    /// # Errors
+    /// As [`Session::start`], and if a network's tensors do not fit the configuration.
+    pub fn start_from(
+        gpu: &Arc<Gpu>,
+        config: Config,
+        space: LabelSpace,
+        networks: &StateDict,
+        root: &Path,
+    ) -> Result<Self> {
         RunFolder::refuse_used(root)?;
         let config = config.resolve(&space)?;
         let parts = Parts::open(gpu, &config, &space, Position::default())?;
+        let mut notices = parts.notices;
         let mut trainer = parts.trainer;
         trainer.initialise(config.train.seed)?;
+        for network in Network::ALL {
+            let prefix = format!("{}.", network.letter());
+            let is_there = networks
+                .tensors
+                .keys()
+                .any(|name| name.starts_with(&prefix));
+            if is_there {
+                trainer.load(networks, &prefix)?;
+            } else if network == Network::Discriminator && !networks.tensors.is_empty() {
+                notices.push(
+                    "the checkpoint has no discriminator, so one is trained from nothing".into(),
+                );
+            }
+        }
         load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
         let run = RunFolder::create(root, &config)?;
         Ok(Self {
+            events: events(&config, &run)?,
             trainer,
             loader: parts.loader,
             samples: parts.samples,
             progress: Progress::default(),
             origin: origin(gpu),
             pictures: parts.pictures,
-            notices: parts.notices,
+            notices,
             saved_step: None,
             config,
             space,
@@ -92,6 +128,7 @@ impl Session {
             ));
         }
         Ok(Self {
+            events: events(&config, &run)?,
             trainer,
             loader: parts.loader,
             samples: parts.samples,
@@ -137,6 +174,9 @@ impl Session {
             self.draw_sheet(hear)?;
             self.save(hear)?;
         }
+        if self.config.train.html {
+            report::write(self.run.root(), false)?;
+        }
         hear(&TrainEvent::Ended(end))?;
         Ok(end)
     }
@@ -169,6 +209,7 @@ impl Session {
             step: progress.step,
             epoch: position.epoch + 1,
             images: progress.images,
+            epoch_images: (position.batch + 1) * self.config.train.batch_size as u64,
             lr_g,
             lr_d,
             losses: losses.0,
@@ -176,6 +217,9 @@ impl Session {
         };
         if self.fires(self.config.train.print_freq) {
             self.run.log(&report)?;
+            if let Some(events) = &mut self.events {
+                events.scalars(report.images, &report.losses)?;
+            }
         }
         hear(&TrainEvent::Step(report))?;
         if self.fires(self.config.train.display_freq) {
@@ -227,10 +271,28 @@ impl Session {
         let path = self.run.sheet(self.progress.step);
         // Resumed after a crash, a run draws some sheets again; they are the same.
         if !path.exists() {
-            picture::save(&path, &self.samples.sheet(&mut self.trainer)?)?;
+            let rows = self.samples.rows(&mut self.trainer)?;
+            picture::save(&path, &sheet::assemble(&rows))?;
+            self.log_pictures(&rows)?;
+            if self.config.train.html {
+                report::write(self.run.root(), true)?;
+            }
             hear(&TrainEvent::Sheet(path))?;
         }
         Ok(())
+    }
+
+    fn log_pictures(&mut self, rows: &[[Picture; 3]]) -> Result<()> {
+        let Some(events) = &mut self.events else {
+            return Ok(());
+        };
+        let mut pictures = Vec::new();
+        for (i, row) in rows.iter().enumerate() {
+            let names = ["input_label", "synthesized_image", "real_image"];
+            let named = names.iter().zip(row);
+            pictures.extend(named.map(|(name, picture)| (format!("sample_{i}/{name}"), picture)));
+        }
+        events.pictures(self.progress.images, &pictures)
     }
 
     fn save(&mut self, hear: &mut Listener) -> Result<()> {
@@ -258,7 +320,7 @@ struct Parts {
     loader: Loader,
     samples: Samples,
     pictures: usize,
-    vgg: Option<TensorFile>,
+    vgg: Option<StateDict>,
     notices: Vec<String>,
 }
 
@@ -317,7 +379,8 @@ fn workers(wanted: usize) -> usize {
     }
 }
 
-fn open_vgg(config: &Config, notices: &mut Vec<String>) -> Result<Option<TensorFile>> {
+/// The convolutions of VGG-19: from torchvision's `.pth` file, whose classifier is not read, or from safetensors.
+fn open_vgg(config: &Config, notices: &mut Vec<String>) -> Result<Option<StateDict>> {
     let Some(path) = config.loss.perceptual() else {
         if config.loss.vgg_loss {
             notices.push(
@@ -328,21 +391,32 @@ fn open_vgg(config: &Config, notices: &mut Vec<String>) -> Result<Option<TensorF
         }
         return Ok(None);
     };
-    let mut file = TensorFile::load(path, "VGG weights")?;
-    let tensors = std::mem::take(&mut file.state.tensors);
-    file.state.tensors = tensors
-        .into_iter()
-        .map(|(name, tensor)| (format!("vgg.{name}"), tensor))
-        .collect();
-    Ok(Some(file))
+    let file = read_selected_weights(path, |name| name.starts_with("features."))?;
+    let mut state = StateDict::default();
+    state.extend_prefixed("vgg.", file);
+    // Before anything is planned: a wrong file is the most likely mistake.
+    for spec in vgg_params(1).specs() {
+        spec.look_up(&state.tensors).map_err(|e| of_vgg(path, &e))?;
+    }
+    Ok(Some(state))
 }
 
-fn load_vgg(trainer: &mut Trainer, vgg: Option<&TensorFile>, config: &Config) -> Result<()> {
-    let (Some(file), Some(path)) = (vgg, config.loss.perceptual()) else {
+fn of_vgg(path: &Path, error: &Error) -> Error {
+    Error::Data(format!("VGG weights {}: {error}", path.display()))
+}
+
+fn load_vgg(trainer: &mut Trainer, vgg: Option<&StateDict>, config: &Config) -> Result<()> {
+    let (Some(state), Some(path)) = (vgg, config.loss.perceptual()) else {
         return Ok(());
     };
-    let loaded = trainer.load(&file.state, "vgg.");
-    loaded.map_err(|e| Error::Data(format!("VGG weights {}: {e}", path.display())))
+    trainer.load(state, "vgg.").map_err(|e| of_vgg(path, &e))
+}
+
+fn events(config: &Config, run: &RunFolder) -> Result<Option<EventFile>> {
+    let wanted = config.train.tf_log;
+    wanted
+        .then(|| EventFile::create(&run.event_files()))
+        .transpose()
 }
 
 fn origin(gpu: &Gpu) -> Origin {

@@ -37,11 +37,11 @@ impl Samples {
         })
     }
 
-    /// Draws the sheet: a row for each sample of layout, synthesised picture, photograph.
+    /// Draws a row for each sample: layout, synthesised picture, photograph.
     ///
     /// # Errors
     /// If the device cannot hold the plan, or was lost.
-    pub fn sheet(&mut self, trainer: &mut Trainer) -> Result<Picture> {
+    pub fn rows(&mut self, trainer: &mut Trainer) -> Result<Vec<[Picture; 3]>> {
         let mut synthesis = match self.synthesis.take() {
             Some(synthesis) => synthesis,
             None => trainer.synthesis(1)?,
@@ -58,12 +58,12 @@ impl Samples {
             ]);
         }
         self.synthesis = Some(synthesis);
-        Ok(assemble(&rows))
+        Ok(rows)
     }
 }
 
-/// Pictures of one size in rows, on white.
-fn assemble(rows: &[[Picture; 3]]) -> Picture {
+/// The sheet: pictures of one size in rows, on white.
+pub fn assemble(rows: &[[Picture; 3]]) -> Picture {
     let [w, h] = rows
         .first()
         .map_or([0; 2], |row| [row[0].width, row[0].height]);

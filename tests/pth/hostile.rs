@@ -1,4 +1,4 @@
-//! Files that are wrong on purpose. A fuzzing target would need a crate of its own, so this is done with proptest.
+//! Files that are wrong on purpose. The fuzz target `tests/fuzz` looks for more of them.
 
 use std::time::{Duration, Instant};
 
