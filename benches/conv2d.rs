@@ -17,7 +17,7 @@ const LAYERS: [[usize; 3]; 4] = [
     [512, 256, 32],
     [64, 64, 128],
 ];
-const CONV: Conv2d = Conv2d { stride: 1, pad: 1 };
+const CONV: Conv2d = Conv2d::new(1, 1);
 /// How long each pair of kernels runs in turns.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -152,11 +152,12 @@ fn main() {
             Shape::new(1, size, size, cout),
         );
         let w = Shape::weight(3, 3, cin, cout);
-        let Conv2d { stride, pad } = CONV;
+        let Conv2d { stride, pad, .. } = CONV;
         let input = Conv2dInputGrad {
             stride,
             pad,
             input: x,
+            residual: false,
         };
         let (kh, kw) = (3, 3);
         let weight = Conv2dWeightGrad {

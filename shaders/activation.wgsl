@@ -2,7 +2,6 @@
 //   relu    y = max(x, 0)               dx = dy where y > 0, else 0
 //   leaky   y = x where x > 0, else x/5 dx = dy where y > 0, else dy/5
 //   tanh                                dx = dy (1 - y^2)
-// Written with select, which lets NaN through to the checks for bad numbers; min and max may drop it.
 {% include "prelude.wgsl" %}
 
 struct Params {
@@ -13,6 +12,7 @@ struct Params {
 {% set is_grad = entry in ["relu_grad", "leaky_grad", "tanh_grad"] %}
 {% set reads, writes = (["dy", "y"], ["dx"]) if is_grad else (["x"], ["y"]) %}
 {% include "bindings.wgsl" %}
+{% include "activate.wgsl" %}
 
 @compute @workgroup_size(64)
 fn {{ entry }}(
@@ -23,12 +23,11 @@ fn {{ entry }}(
     let i = flat_item(wg, wgs, lane);
     if i >= p.items { return; }
 {% if entry == "relu_forward" %}
-    y[i] = select(x[i], vec4<f32>(), x[i] <= vec4<f32>());
+    y[i] = relu(x[i]);
 {% elif entry == "leaky_forward" %}
-    y[i] = select(x[i], 0.2 * x[i], x[i] <= vec4<f32>());
+    y[i] = leaky(x[i]);
 {% elif entry == "tanh_forward" %}
-    // Beyond 10 the result is 1 to rounding; some drivers compute infinity / infinity there.
-    y[i] = select(tanh(x[i]), sign(x[i]), abs(x[i]) > vec4<f32>(10.0));
+    y[i] = tanh_of(x[i]);
 {% elif entry == "relu_grad" %}
     dx[i] = select(vec4<f32>(), dy[i], y[i] > vec4<f32>());
 {% elif entry == "leaky_grad" %}

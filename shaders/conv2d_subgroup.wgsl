@@ -30,15 +30,15 @@ struct Params {
     x_block: u32,
     w_row: u32,
     w_block: u32,
+{% if residual %}
+    residual: u32, // its vectors; samples repeat
+{% endif %}
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 {{ texels("x", 1) }}
 {{ texels("w", 2) }}
-{% if bias %}
-@group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
-{% endif %}
-@group(0) @binding({{ 4 if bias else 3 }}) var<storage, read_write> y: array<vec4<f32>>;
+{% include "epilogue.wgsl" %}
 
 {% set grad = entry == "input_grad" %}
 {% set loads = (quads * 4 + lanes - 1) // lanes %}
@@ -149,7 +149,7 @@ fn {{ entry }}(
 {% for i in range(pixels) %}
         if is_live{{ i }} {
             let at = ((image{{ i }} * p.dst_h + gy{{ i }} * step + phase_y) * p.dst_w + gx{{ i }} * step + phase_x) * p.dst_c4;
-            y[at + quad + {{ q }}u] = vec4<f32>(y{{ i }}_{{ q * 4 }}, y{{ i }}_{{ q * 4 + 1 }}, y{{ i }}_{{ q * 4 + 2 }}, y{{ i }}_{{ q * 4 + 3 }}){{ " + bias" ~ q if bias }};
+            finish(at + quad + {{ q }}u, vec4<f32>(y{{ i }}_{{ q * 4 }}, y{{ i }}_{{ q * 4 + 1 }}, y{{ i }}_{{ q * 4 + 2 }}, y{{ i }}_{{ q * 4 + 3 }}){{ " + bias" ~ q if bias }});
         }
 {% endfor %}
     }

@@ -19,15 +19,15 @@ struct Params {
     dst_c4: u32,
     panel_rows: u32, // input channels of a tap of the weight
     panel_c4: u32,
+{% if residual %}
+    residual: u32, // its vectors; samples repeat
+{% endif %}
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
-{% if bias %}
-@group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
-{% endif %}
-@group(0) @binding({{ 4 if bias else 3 }}) var<storage, read_write> y: array<vec4<f32>>;
+{% include "epilogue.wgsl" %}
 
 {% set grad = entry == "input_grad" %}
 {% set groups = 256 // columns %}
@@ -136,7 +136,8 @@ fn {{ entry }}(
             let row = out{{ i }} / grid_w;
             let to_y = row / grid_h * p.dst_h + row % grid_h * step + phase_y;
             let to_x = out{{ i }} % grid_w * step + phase_x;
-            y[(to_y * p.dst_w + to_x) * p.dst_c4 + first_column + column] = sum{{ i }}{{ " + bias" if bias }};
+            let at = (to_y * p.dst_w + to_x) * p.dst_c4 + first_column + column;
+            finish(at, sum{{ i }}{{ " + bias" if bias }});
         }
 {% endfor %}
     }

@@ -8,6 +8,7 @@
 pub mod autodiff;
 pub mod dump;
 pub mod plan;
+pub mod rewrite;
 pub mod shape;
 mod slots;
 

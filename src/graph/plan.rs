@@ -5,6 +5,7 @@
 //! Everything is sized for the worst content of the index buffers, so a plan never grows and its peak is known
 //! before the first step.
 
+use super::rewrite::rewrite;
 use super::slots::{Interval, KEPT, assign};
 use super::{Graph, Source, Ty, ValueId};
 use crate::ops::texels::LAYER_BYTES;
@@ -84,12 +85,13 @@ pub struct Target {
 }
 
 impl Plan {
-    /// Plans a graph.
+    /// Rewrites and plans a graph.
     ///
     /// # Errors
     /// If a value exceeds the adapter's largest binding (the message names it and the ways out), or if state is read
     /// after it was updated.
     pub fn new(graph: &Graph, target: &Target) -> Result<Self> {
+        let graph = &rewrite(graph)?;
         let mut planner = Planner::new(graph, target);
         planner.place_leaves();
         for (index, live) in graph.live_nodes().into_iter().enumerate() {

@@ -164,10 +164,7 @@ fn labels_half(
     for _ in 1..scale {
         map = net.apply(AvgPool3 {}, &[map])?;
     }
-    let conv = Conv2d {
-        stride: 2,
-        pad: PAD,
-    };
+    let conv = Conv2d::new(2, PAD);
     net.apply(conv, &[map, w, b])
 }
 
@@ -178,9 +175,6 @@ fn pictures_half(
     pictures: ValueId,
 ) -> Result<ValueId> {
     let w = filters_over(net, network, config.semantic_nc(), 3)?;
-    let conv = Conv2d {
-        stride: 2,
-        pad: PAD,
-    };
+    let conv = Conv2d::new(2, PAD);
     net.apply(conv, &[pictures, w])
 }

@@ -100,7 +100,7 @@ impl<'a> Net<'a> {
         if self.has(&bias) {
             inputs.push(self.param(&bias)?);
         }
-        self.apply(Conv2d { stride, pad }, &inputs)
+        self.apply(Conv2d::new(stride, pad), &inputs)
     }
 
     /// Moves the running statistics of a norm a tenth of the way to those of this batch, of `count` values a channel.

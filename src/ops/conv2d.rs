@@ -1,25 +1,94 @@
 //! Convolution with zero padding, and its two derivatives.
 //!
 //! One layout serves all three: `w[ky][kx][cin padded to 4][cout]`, so that a weight exists once on the device.
-//! Which kernel runs with which tile is in `plan`.
+//! Which kernel runs with which tile is in `plan`. What follows a convolution pixel by pixel can ride in its epilogue;
+//! models write the plain operations, and the planner's rewriting joins them.
 
 mod plan;
 
+use super::activation::{Activation, ActivationGrad, Kind};
+use super::elementwise::{Add, FoldSamples};
 use super::*;
 use crate::graph::Shape;
 use crate::windows::output_size;
 use crate::{Error, Result};
 use plan::Direction;
 
-/// `y[n, i, j, o] = b[o] + sum over ky, kx, c of x[n, stride i + ky - pad, stride j + kx - pad, c] w[ky, kx, c, o]`.
+/// What happens to the sums of a convolution before they are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Epilogue {
+    /// Whether the last argument is added; it may have fewer samples, as in [`Add`].
+    pub residual: bool,
+    /// What is applied to the sum.
+    pub activation: Option<Kind>,
+}
+
+impl Epilogue {
+    /// With what `next` does to the result, its argument number `argument`; `other` is its other argument, if any.
+    fn then(self, next: &Op, argument: usize, result: Ty, other: Option<Ty>) -> Option<Self> {
+        match (next, other) {
+            _ if self.activation.is_some() => None,
+            (Op::Activation(Activation { kind }), None) => Some(Self {
+                activation: Some(*kind),
+                ..self
+            }),
+            (Op::Add(Add {}), Some(other)) if argument == 0 || other == result => (!self.residual)
+                .then_some(Self {
+                    residual: true,
+                    ..self
+                }),
+            _ => None,
+        }
+    }
+
+    fn residual4(self, inputs: &[Ty]) -> usize {
+        let last = inputs.last().filter(|_| self.residual);
+        last.map_or(0, |ty| ty.shape().vec4s())
+    }
+
+    /// The activation's number in `epilogue.wgsl`.
+    fn code(self) -> u32 {
+        match self.activation {
+            None => 0,
+            Some(Kind::Relu) => 1,
+            Some(Kind::LeakyRelu) => 2,
+            Some(Kind::Tanh) => 3,
+        }
+    }
+
+    fn reference(self, sums: &mut Tensor, inputs: &[&Tensor]) {
+        if let Some(residual) = inputs.last().filter(|_| self.residual) {
+            let repeated = residual.data().iter().cycle();
+            let terms = sums.data_mut().iter_mut().zip(repeated);
+            terms.for_each(|(sum, r)| *sum += r);
+        }
+        if let Some(kind) = self.activation {
+            *sums = sums.map(|x| kind.forward(x));
+        }
+    }
+
+    /// Whether a residual of this type fits the result.
+    fn fits(self, inputs: &[Ty], result: Shape) -> bool {
+        let Some(residual) = inputs.last().filter(|_| self.residual) else {
+            return true;
+        };
+        let residual = residual.shape();
+        result.with_n(residual.n) == residual && residual.n > 0 && result.n % residual.n == 0
+    }
+}
+
+/// `y[n, i, j, o] = b[o] + sum over ky, kx, c of x[n, stride i + ky - pad, stride j + kx - pad, c] w[ky, kx, c, o]`,
+/// and then its epilogue.
 ///
-/// Arguments: x, w and, where there is one, the bias.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Arguments: x, w and, where there are any, the bias and the residual.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Conv2d {
     /// Pixels from one window to the next.
     pub stride: usize,
     /// Zeros around the image.
     pub pad: usize,
+    /// What happens to the sums.
+    pub epilogue: Epilogue,
 }
 
 /// Everything about a convolution but its numbers.
@@ -72,6 +141,22 @@ fn bytes_of(inputs: &[Ty], outputs: &[Ty]) -> u64 {
 }
 
 impl Conv2d {
+    /// A convolution and nothing more.
+    pub const fn new(stride: usize, pad: usize) -> Self {
+        Self {
+            stride,
+            pad,
+            epilogue: Epilogue {
+                residual: false,
+                activation: None,
+            },
+        }
+    }
+
+    fn has_bias(&self, inputs: usize) -> bool {
+        inputs == 3 + usize::from(self.epilogue.residual)
+    }
+
     fn output(&self, x: Shape, w: Shape) -> Shape {
         let size = |size, k| output_size(size, k, self.stride, self.pad);
         Shape::new(x.n, size(x.h, w.n), size(x.w, w.h), w.c)
@@ -97,14 +182,14 @@ impl Operation for Conv2d {
         let (x, w) = (inputs[0].shape(), inputs[1].shape());
         let fits_channels = w.w == x.c.next_multiple_of(4);
         let fits_window = x.h + 2 * self.pad >= w.n && x.w + 2 * self.pad >= w.h;
-        let bias_fits = inputs.len() == 2 || inputs[2].shape() == Shape::vector(w.c);
-        if !fits_channels || !fits_window || !bias_fits || self.stride == 0 {
+        let has_bias = self.has_bias(inputs.len());
+        let bias_fits = !has_bias || inputs[2].shape() == Shape::vector(w.c);
+        let count = 2 + usize::from(has_bias) + usize::from(self.epilogue.residual);
+        let fits = fits_channels && fits_window && bias_fits && self.stride > 0;
+        if !fits || inputs.len() != count || !self.epilogue.fits(inputs, self.output(x, w)) {
             return Err(Error::Shape {
                 op: self.name(),
-                message: format!(
-                    "x {x} with weight {w}, {self:?}, bias {}",
-                    inputs.len() == 3
-                ),
+                message: format!("x {x} with weight {w}, {self:?}, bias {has_bias}"),
             });
         }
         Ok(vec![Ty::Dense(self.output(x, w))])
@@ -112,11 +197,16 @@ impl Operation for Conv2d {
 
     fn grad(&self, graph: &mut Graph, at: &Backward) -> Result<Vec<Option<ValueId>>> {
         let (x, w) = (graph.shape(at.inputs[0]), graph.shape(at.inputs[1]));
-        let (stride, pad, dy) = (self.stride, self.pad, at.grad());
+        let (stride, pad) = (self.stride, self.pad);
+        let dy = match self.epilogue.activation {
+            Some(kind) => graph.apply(ActivationGrad { kind }, &[at.grad(), at.outputs[0]])?,
+            None => at.grad(),
+        };
         let input = Conv2dInputGrad {
             stride,
             pad,
             input: x,
+            residual: false,
         };
         let weight = Conv2dWeightGrad {
             stride,
@@ -131,17 +221,31 @@ impl Operation for Conv2d {
         if at.wants[1] {
             grads[1] = Some(graph.apply(weight, &[at.inputs[0], dy])?);
         }
-        if at.wants.get(2) == Some(&true) {
+        if self.has_bias(at.inputs.len()) && at.wants[2] {
             grads[2] = Some(graph.apply(reduce::SumRows {}, &[dy])?);
+        }
+        if let (true, Some(&residual)) = (self.epilogue.residual, at.inputs.last()) {
+            let n = graph.shape(residual).n;
+            grads[at.inputs.len() - 1] = Some(match graph.shape(dy).n == n {
+                true => dy,
+                false => graph.apply(FoldSamples { n }, &[dy])?,
+            });
         }
         Ok(grads)
     }
 
+    fn absorb(&self, result: Ty, next: &Op, argument: usize, other: Option<Ty>) -> Option<Op> {
+        let epilogue = self.epilogue.then(next, argument, result, other)?;
+        Some(Self { epilogue, ..*self }.into())
+    }
+
     fn kernel(&self, site: &Site) -> Kernel {
-        let has_bias = site.inputs.len() == 3;
-        self.geometry(site.input(0), site.input(1))
-            .through(Direction::Forward, has_bias, site.family)
-            .into()
+        let has_bias = self.has_bias(site.inputs.len());
+        let residual4 = self.epilogue.residual4(site.inputs);
+        let geometry = self.geometry(site.input(0), site.input(1));
+        let (direction, family) = (Direction::Forward, site.family);
+        let dispatch = geometry.through(direction, has_bias, self.epilogue, residual4, family);
+        dispatch.into()
     }
 
     fn reference(&self, inputs: &[&Tensor], outputs: &[Ty]) -> Vec<Tensor> {
@@ -155,13 +259,15 @@ impl Operation for Conv2d {
                 sum.iter_mut().zip(w).for_each(|(sum, w)| *sum += x * w);
             }
         });
-        if let Some(bias) = inputs.get(2) {
+        if self.has_bias(inputs.len()) {
+            let bias = inputs[2];
             for row in y.data_mut().chunks_exact_mut(cout) {
                 row.iter_mut()
                     .zip(bias.data())
                     .for_each(|(sum, b)| *sum += b);
             }
         }
+        self.epilogue.reference(&mut y, inputs);
         vec![y]
     }
 
@@ -171,7 +277,7 @@ impl Operation for Conv2d {
     }
 }
 
-/// Gradient of [`Conv2d`] with respect to x, from dy and the weight.
+/// Gradient of [`Conv2d`] with respect to x, from dy and the weight, and what else is to be added to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2dInputGrad {
     /// Pixels from one window to the next.
@@ -180,9 +286,18 @@ pub struct Conv2dInputGrad {
     pub pad: usize,
     /// Shape of x.
     pub input: Shape,
+    /// Whether a third argument is added to the gradient.
+    pub residual: bool,
 }
 
 impl Conv2dInputGrad {
+    fn epilogue(&self) -> Epilogue {
+        Epilogue {
+            residual: self.residual,
+            activation: None,
+        }
+    }
+
     fn geometry(&self, dy: Shape, w: Shape) -> Geometry {
         Geometry {
             x: self.input,
@@ -200,12 +315,11 @@ impl Operation for Conv2dInputGrad {
     }
 
     fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
-        let forward = Conv2d {
-            stride: self.stride,
-            pad: self.pad,
-        };
+        let forward = Conv2d::new(self.stride, self.pad);
         let expected = forward.shape(&[Ty::Dense(self.input), inputs[1]])?;
-        if expected[0] != inputs[0] {
+        let fits = inputs.len() == 2 + usize::from(self.residual)
+            && self.epilogue().fits(inputs, self.input);
+        if expected[0] != inputs[0] || !fits {
             return Err(Error::Shape {
                 op: self.name(),
                 message: format!("dy {} where {} is due", inputs[0], expected[0]),
@@ -218,10 +332,22 @@ impl Operation for Conv2dInputGrad {
         Err(no_grad(self.name()))
     }
 
+    fn absorb(&self, result: Ty, next: &Op, argument: usize, other: Option<Ty>) -> Option<Op> {
+        let epilogue = self.epilogue().then(next, argument, result, other)?;
+        let joined = Self {
+            residual: epilogue.residual,
+            ..self.clone()
+        };
+        epilogue.activation.is_none().then_some(joined.into())
+    }
+
     fn kernel(&self, site: &Site) -> Kernel {
-        self.geometry(site.input(0), site.input(1))
-            .through(Direction::InputGrad, false, site.family)
-            .into()
+        let epilogue = self.epilogue();
+        let residual4 = epilogue.residual4(site.inputs);
+        let geometry = self.geometry(site.input(0), site.input(1));
+        let (direction, family) = (Direction::InputGrad, site.family);
+        let dispatch = geometry.through(direction, false, epilogue, residual4, family);
+        dispatch.into()
     }
 
     fn reference(&self, inputs: &[&Tensor], _: &[Ty]) -> Vec<Tensor> {
@@ -235,6 +361,7 @@ impl Operation for Conv2dInputGrad {
                 *sum += dy.iter().zip(w).map(|(d, w)| d * w).sum::<f64>();
             }
         });
+        self.epilogue().reference(&mut dx, inputs);
         vec![dx]
     }
 
@@ -276,10 +403,7 @@ impl Operation for Conv2dWeightGrad {
 
     fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
         let geometry = self.geometry(inputs[0].shape(), inputs[1].shape());
-        let forward = Conv2d {
-            stride: self.stride,
-            pad: self.pad,
-        };
+        let forward = Conv2d::new(self.stride, self.pad);
         let expected = forward.shape(&[inputs[0], Ty::Dense(geometry.w)])?;
         if expected[0] != inputs[1] {
             return Err(Error::Shape {
@@ -343,44 +467,91 @@ const TEST_GEOMETRIES: [TestGeometry; 17] = [
     (Shape::new(1, 1, 1, 1), [3, 3], 1, 1, 1, false),
 ];
 
-fn test_cases(make: impl Fn(TestGeometry, Shape) -> (Op, Vec<CaseInput>)) -> Vec<Case> {
+fn test_cases(
+    geometries: &[TestGeometry],
+    make: impl Fn(TestGeometry, Shape) -> (Op, Vec<CaseInput>),
+) -> Vec<Case> {
     let case = |geometry: TestGeometry| {
         let (x, [kh, kw], stride, pad, cout, _) = geometry;
-        let y = Conv2d { stride, pad }.output(x, Shape::weight(kh, kw, x.c, cout));
+        let y = Conv2d::new(stride, pad).output(x, Shape::weight(kh, kw, x.c, cout));
         let (op, inputs) = make(geometry, y);
         let name = format!("{x} to {cout}, {kh}x{kw} s{stride} p{pad}");
         Case { name, op, inputs }
     };
-    TEST_GEOMETRIES.into_iter().map(case).collect()
+    geometries.iter().copied().map(case).collect()
+}
+
+fn forward_case(
+    (x, [kh, kw], stride, pad, cout, bias): TestGeometry,
+    y: Shape,
+    epilogue: Epilogue,
+) -> (Op, Vec<CaseInput>) {
+    let mut inputs = vec![CaseInput::dense(x), CaseInput::weight(kh, kw, x.c, cout)];
+    if bias {
+        inputs.push(CaseInput::dense(Shape::vector(cout)));
+    }
+    if epilogue.residual {
+        // Fewer samples, where there are several, repeat.
+        inputs.push(CaseInput::dense(y.with_n(1)));
+    }
+    let conv = Conv2d {
+        stride,
+        pad,
+        epilogue,
+    };
+    (conv.into(), inputs)
 }
 
 impl Cases for Conv2d {
     fn cases() -> Vec<Case> {
-        test_cases(|(x, [kh, kw], stride, pad, cout, bias), _| {
-            let mut inputs = vec![CaseInput::dense(x), CaseInput::weight(kh, kw, x.c, cout)];
-            if bias {
-                inputs.push(CaseInput::dense(Shape::vector(cout)));
-            }
-            (Self { stride, pad }.into(), inputs)
-        })
+        let plain = |geometry, y| forward_case(geometry, y, Epilogue::default());
+        let mut cases = test_cases(&TEST_GEOMETRIES, plain);
+        let activations = [
+            None,
+            Some(Kind::Relu),
+            Some(Kind::LeakyRelu),
+            Some(Kind::Tanh),
+        ];
+        for (i, activation) in activations.into_iter().enumerate() {
+            let joined = |geometry, y| {
+                let residual = activation.is_none() || i % 2 == 1;
+                let epilogue = Epilogue {
+                    residual,
+                    activation,
+                };
+                forward_case(geometry, y, epilogue)
+            };
+            cases.extend(test_cases(&TEST_GEOMETRIES[..5], joined));
+        }
+        cases
     }
 }
 
 impl Cases for Conv2dInputGrad {
     fn cases() -> Vec<Case> {
-        test_cases(|(input, [kh, kw], stride, pad, cout, _), y| {
-            let inputs = vec![
+        let case = |(input, [kh, kw], stride, pad, cout, residual): TestGeometry, y| {
+            let mut inputs = vec![
                 CaseInput::dense(y),
                 CaseInput::weight(kh, kw, input.c, cout),
             ];
-            (Self { stride, pad, input }.into(), inputs)
-        })
+            if residual {
+                inputs.push(CaseInput::dense(input));
+            }
+            let grad = Self {
+                stride,
+                pad,
+                input,
+                residual,
+            };
+            (grad.into(), inputs)
+        };
+        test_cases(&TEST_GEOMETRIES, case)
     }
 }
 
 impl Cases for Conv2dWeightGrad {
     fn cases() -> Vec<Case> {
-        test_cases(|(x, [kh, kw], stride, pad, _, _), y| {
+        test_cases(&TEST_GEOMETRIES, |(x, [kh, kw], stride, pad, _, _), y| {
             let inputs = vec![CaseInput::dense(x), CaseInput::dense(y)];
             (
                 Self {

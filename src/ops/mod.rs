@@ -83,6 +83,13 @@ pub trait Operation {
         (0..count).collect()
     }
 
+    /// The operation that computes what `next` makes of this one's only result, which it reads as argument number
+    /// `argument`; `None` where there is none. `other` is the other argument of `next`, if it has one; the arguments of
+    /// the joint operation are this one's and then that.
+    fn absorb(&self, _result: Ty, _next: &Op, _argument: usize, _other: Option<Ty>) -> Option<Op> {
+        None
+    }
+
     /// Pairs `(input, output)` where the output is the same memory as the input: a state update.
     fn aliases(&self) -> &'static [(usize, usize)] {
         &[]

@@ -1,7 +1,7 @@
 //! From the shapes of a convolution to its dispatches. Everything here depends on shapes and the family alone, so a
 //! run on another day adds the same numbers in the same order.
 
-use super::Geometry;
+use super::{Epilogue, Geometry};
 use crate::ops::{Binding, Dispatch, Family, Kernel, Texels};
 
 /// Workgroups that keep a large GPU busy, and those that keep a few processor cores evenly loaded.
@@ -18,8 +18,16 @@ pub(super) enum Direction {
 }
 
 impl Geometry {
-    /// The convolution of `src` (the first argument) with the weight (the second) into the first result.
-    pub(super) fn through(&self, direction: Direction, bias: bool, family: Family) -> Dispatch {
+    /// The convolution of `src` (the first argument) with the weight (the second) into the first result. Bias and
+    /// residual, as far as there are any, are the next arguments; `residual4` counts the vectors of the latter.
+    pub(super) fn through(
+        &self,
+        direction: Direction,
+        bias: bool,
+        epilogue: Epilogue,
+        residual4: usize,
+        family: Family,
+    ) -> Dispatch {
         let (entry, src, dst) = match direction {
             Direction::Forward => ("forward", self.x, self.y),
             Direction::InputGrad => ("input_grad", self.y, self.x),
@@ -36,6 +44,8 @@ impl Geometry {
         let weight = Texels::new(Binding::Input(1), self.w.rows(), self.w.c4());
         let dispatch = Dispatch::new(shader, entry)
             .define("bias", u32::from(bias))
+            .define("residual", u32::from(epilogue.residual))
+            .define("activation", epilogue.code())
             .define("pixels", pixels as u32);
         let dispatch = match lanes {
             None => dispatch
@@ -48,16 +58,20 @@ impl Geometry {
                 .bind_texels(weight),
         };
         let dispatch = dispatch
-            .bind(if bias { &[Binding::Input(2)] } else { &[] })
+            .bind(&[2, 3].map(Binding::Input)[..usize::from(bias) + usize::from(epilogue.residual)])
             .bind(&[Binding::Output(0)])
             .workgroups(workgroups)
             .param(workgroups)
             .params(&[tiles, dst.n, self.stride, self.pad, self.w.n, self.w.h])
             .params(&[src.h, src.w, src.c4(), dst.h, dst.w, dst.c4()])
             .params(&[self.w.w, self.w.c4()]);
-        match lanes {
+        let dispatch = match lanes {
             None => dispatch,
             Some(_) => dispatch.params(&source.strides()).params(&weight.strides()),
+        };
+        match epilogue.residual {
+            true => dispatch.param(residual4),
+            false => dispatch,
         }
     }
 

@@ -1,0 +1,17 @@
+{# What a convolution does with its sums before they are written: bias, a second summand, an activation. #}
+{% set after = 3 + bias %}
+{% if bias %}
+@group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
+{% endif %}
+{% if residual %}
+@group(0) @binding({{ after }}) var<storage, read> residual: array<vec4<f32>>;
+{% endif %}
+@group(0) @binding({{ after + residual }}) var<storage, read_write> y: array<vec4<f32>>;
+
+{% if activation %}
+{% include "activate.wgsl" %}
+{% endif %}
+
+fn finish(at: u32, sum: vec4<f32>) {
+    y[at] = {{ ["", "relu", "leaky", "tanh_of"][activation] }}(sum{{ " + residual[at % p.residual]" if residual }});
+}
