@@ -6,14 +6,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use spadework::config::Config;
-use spadework::data::LabelSpace;
+use spadework::data::{Grid, LabelSpace, batch, landscape};
 use spadework::gpu;
 use spadework::graph::plan::Target;
-use spadework::model::cost::{DenseMacs, Memory};
+use spadework::model::cost::{DenseMacs, Memory, executed_macs};
 use spadework::ops::Family;
 use spadework::train::Checkpoint;
 use spadework::train::checkpoint::{Origin, Progress};
-use spadework::{Error, Result};
+use spadework::windows::IdMap;
+use spadework::{Error, Layout, Result};
 
 /// Options of `inspect`.
 #[derive(clap::Args)]
@@ -21,6 +22,12 @@ pub struct Args {
     /// Checkpoint to look into, or folder of a run for its newest one
     #[arg(value_name = "CHECKPOINT")]
     path: PathBuf,
+    /// Label map to count the generator's multiply-adds on [default: a built-in landscape]
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Its instance map
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    instances: Option<PathBuf>,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -39,6 +46,8 @@ struct Report {
     optimiser_bytes: usize,
     /// Of the generator for one picture, computed without window tables.
     dense_macs: DenseMacs,
+    /// Of the generator for one label map, computed with them.
+    executed_macs: Option<u64>,
     memory: Option<Memory>,
     /// Why there is no figure for the memory.
     refusal: Option<String>,
@@ -53,11 +62,39 @@ struct Tensor {
 
 /// Prints configuration, progress and tensors.
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
-    let report = describe(Checkpoint::load(&args.path)?, target(adapter)?);
+    let checkpoint = Checkpoint::load(&args.path)?;
+    let map = label_map(args, &checkpoint)?;
+    let report = describe(checkpoint, &map, target(adapter)?);
     match args.json {
         true => super::print_json(&report),
         false => super::print(&text(&report)),
     }
+}
+
+/// The label map to count on, at the size of the network.
+fn label_map(args: &Args, checkpoint: &Checkpoint) -> Result<IdMap> {
+    let space = &checkpoint.space;
+    let [height, width] = checkpoint.config.model.output();
+    let layout = match &args.labels {
+        Some(path) => Layout::read(path, args.instances.as_deref(), space)?,
+        None => {
+            let scene = landscape::layout(0, width, height)?;
+            let classes = space.label_nc as u32;
+            let labels = scene.labels.iter().map(|&id| u32::from(id) % classes);
+            let instances = scene.instances.iter().map(|&id| u32::from(id));
+            Layout {
+                labels: Grid::new(width, height, labels.collect()),
+                instances: Some(Grid::new(width, height, instances.collect())),
+            }
+        }
+    };
+    let instances = layout.instances.as_ref();
+    Ok(batch::layout(
+        &layout.labels,
+        instances,
+        space,
+        [width, height],
+    ))
 }
 
 /// What to plan for: the adapter, or an ordinary one where there is none.
@@ -73,7 +110,7 @@ fn target(adapter: Option<&str>) -> Result<Target> {
     }
 }
 
-fn describe(checkpoint: Checkpoint, target: Target) -> Report {
+fn describe(checkpoint: Checkpoint, map: &IdMap, target: Target) -> Report {
     let tensors = checkpoint.networks.tensors.into_iter();
     let tensors: Vec<_> = tensors
         .map(|(name, tensor)| Tensor {
@@ -91,6 +128,7 @@ fn describe(checkpoint: Checkpoint, target: Target) -> Report {
     let memory = Memory::of(&checkpoint.config, &target);
     Report {
         dense_macs: DenseMacs::of(&checkpoint.config.model),
+        executed_macs: executed_macs(&checkpoint.config.model, map, &target).ok(),
         refusal: memory.as_ref().err().map(Error::to_string),
         memory: memory.ok(),
         config: checkpoint.config,
@@ -161,10 +199,16 @@ fn text(report: &Report) -> String {
     let macs = &report.dense_macs;
     let labels = macs.fc + macs.shared + macs.modulation;
     line(format!(
-        "dense network: {:.2} GMAC a picture, {:.0} % of them convolutions of the label map; synth tells how many are \
-         executed",
+        "dense network: {:.2} GMAC a picture, {:.0} % of them convolutions of the label map",
         macs.total() as f64 / 1e9,
         100.0 * labels as f64 / macs.total() as f64
     ));
+    if let Some(executed) = report.executed_macs {
+        line(format!(
+            "executed: {:.2} GMAC, {:.1} % of the dense network's, each distinct window of the label map once",
+            executed as f64 / 1e9,
+            100.0 * executed as f64 / macs.total() as f64
+        ));
+    }
     out
 }

@@ -1,14 +1,17 @@
-//! Replays a plan: buffers, pipelines, bind groups and parameters exist before the first replay.
+//! Replays a plan: buffers, pipelines, bind groups and parameters exist before the first replay, which creates nothing
+//! on the device.
 //!
-//! Dispatches whose number depends on the content of window tables are built anew from the tables' headers, into
-//! room that was reserved for the worst case. Long work is submitted in slices: a display driver kills a submission
-//! of seconds, and a window on the same card must stay alive.
+//! Dispatches whose number depends on the content of window tables are worked out again when a table's header has
+//! changed since the last replay, into room that was reserved for the worst case. Long work is submitted in slices: a
+//! display driver kills a submission of seconds, and a window on the same card must stay alive.
 
+use super::readback::Readback;
 use super::shader::{PARAMS_STRIDE, Pipeline, Variant};
+use super::slice::Slice;
 use super::{Gpu, Store, TexelMemory};
-use crate::graph::Ty;
-use crate::graph::plan::{Place, Plan, Step};
-use crate::ops::{Binding, Dispatch, Family, Kernel, Site, Tensor, Texels};
+use crate::graph::plan::{Named, Place, Plan, Step};
+use crate::graph::{Shape, Ty};
+use crate::ops::{Binding, Dispatch, Family, Kernel, Site, Tensor};
 use crate::windows::Header;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -27,6 +30,16 @@ struct Bound {
     group: wgpu::BindGroup,
 }
 
+/// What a step runs with the window tables as they were at the last replay.
+struct Recorded {
+    /// Headers of the window tables among the arguments.
+    headers: Vec<Option<Header>>,
+    /// The dispatches, where the headers decide them; otherwise the plan's.
+    kernel: Option<Kernel>,
+    /// For each dispatch, its entry of [`Executor::bound`].
+    bound: Vec<usize>,
+}
+
 /// A plan on a device, ready to replay.
 pub struct Executor {
     gpu: Arc<Gpu>,
@@ -35,69 +48,14 @@ pub struct Executor {
     textures: Vec<TexelMemory>,
     params: wgpu::Buffer,
     params_host: Vec<u8>,
-    bound: HashMap<BindKey, Bound>,
+    bound: Vec<Bound>,
+    bound_by_key: HashMap<BindKey, usize>,
+    recorded: Vec<Recorded>,
+    /// Whether the parameters on the device are those of what is recorded.
+    is_written: bool,
+    scalars: Readback,
     macs_per_slice: u64,
     executed_macs: u64,
-}
-
-/// One submission in the making.
-struct Slice {
-    encoder: wgpu::CommandEncoder,
-    /// Open from the first dispatch after a copy to the next copy.
-    pass: Option<wgpu::ComputePass<'static>>,
-    macs: u64,
-}
-
-impl Slice {
-    fn begin(gpu: &Gpu) -> Self {
-        Self {
-            encoder: gpu.device.create_command_encoder(&Default::default()),
-            pass: None,
-            macs: 0,
-        }
-    }
-
-    fn pass(&mut self) -> &mut wgpu::ComputePass<'static> {
-        let encoder = &mut self.encoder;
-        self.pass.get_or_insert_with(|| {
-            let pass = encoder.begin_compute_pass(&Default::default());
-            pass.forget_lifetime()
-        })
-    }
-
-    /// Fills a texture; there are no copies inside a pass.
-    fn copy(&mut self, texels: &Texels, buffer: &wgpu::Buffer, texture: &wgpu::Texture) {
-        self.pass = None;
-        for copy in texels.copies() {
-            let source = wgpu::TexelCopyBufferInfo {
-                buffer,
-                layout: wgpu::TexelCopyBufferLayout {
-                    offset: copy.offset,
-                    bytes_per_row: Some(copy.bytes_per_line),
-                    rows_per_image: None,
-                },
-            };
-            let target = wgpu::TexelCopyTextureInfo {
-                origin: wgpu::Origin3d {
-                    x: 0,
-                    y: copy.line,
-                    z: copy.layer,
-                },
-                ..texture.as_image_copy()
-            };
-            let size = wgpu::Extent3d {
-                width: copy.width,
-                height: copy.lines,
-                depth_or_array_layers: 1,
-            };
-            self.encoder.copy_buffer_to_texture(source, target, size);
-        }
-    }
-
-    fn submit(mut self, gpu: &Gpu) {
-        self.pass = None;
-        gpu.queue.submit([self.encoder.finish()]);
-    }
 }
 
 impl Executor {
@@ -116,9 +74,13 @@ impl Executor {
         let mut executor = Self {
             params: gpu.buffer("parameters", bytes as u64, usage)?,
             params_host: vec![0; bytes],
+            scalars: Readback::new(&gpu, scalar_outputs(&plan).count())?,
             slots,
             textures,
-            bound: HashMap::new(),
+            bound: Vec::new(),
+            bound_by_key: HashMap::new(),
+            recorded: Vec::new(),
+            is_written: false,
             macs_per_slice: match gpu.family {
                 Family::Subgroup(_) => 1 << 31,
                 Family::Tiled => 1 << 34,
@@ -168,17 +130,16 @@ impl Executor {
     /// # Errors
     /// If a window table was never written.
     pub fn replay(&mut self, store: &Store) -> Result<()> {
-        let headers = self.headers(store)?;
-        let kernels = self.dynamic_kernels(&headers);
-        self.write_params(&kernels);
+        if self.record(store)? || !self.is_written {
+            self.write_params();
+        }
         let mut slice = Slice::begin(&self.gpu);
         let mut executed = 0;
         let mut offset = 0;
-        for (i, step) in self.plan.steps.iter().enumerate() {
-            let kernel = kernels[i].as_ref().unwrap_or(&step.kernel);
-            self.encode(store, &mut slice, step, kernel, &mut offset)?;
+        for (step, recorded) in self.plan.steps.iter().zip(&self.recorded) {
+            self.encode(store, &mut slice, step, recorded, &mut offset)?;
             let types = (&step.input_types, &step.output_types);
-            let macs = step.op.executed_macs(types.0, types.1, &headers[i]);
+            let macs = step.op.executed_macs(types.0, types.1, &recorded.headers);
             slice.macs += macs;
             executed += macs;
             if slice.macs >= self.macs_per_slice {
@@ -186,9 +147,25 @@ impl Executor {
                 full.submit(&self.gpu);
             }
         }
-        slice.submit(&self.gpu);
+        for (i, (_, place)) in scalar_outputs(&self.plan).enumerate() {
+            slice.copy_scalar(self.resolve(store, place)?, self.scalars.staging(), i);
+        }
+        self.scalars.filled_by(slice.submit(&self.gpu));
         self.executed_macs = executed;
         Ok(())
+    }
+
+    /// Names of the plan's scalar outputs, in the order of [`Executor::read_scalars`].
+    pub fn scalar_names(&self) -> impl Iterator<Item = &str> {
+        scalar_outputs(&self.plan).map(|(name, _)| name)
+    }
+
+    /// The scalar outputs of the last replay, waiting for it and nothing later; each replay's can be read once.
+    ///
+    /// # Errors
+    /// If nothing was replayed since, or the device was lost.
+    pub fn read_scalars(&mut self, into: &mut Vec<f32>) -> Result<()> {
+        self.scalars.read(&self.gpu, into)
     }
 
     /// Multiply-adds of the last replay, with the content its window tables had.
@@ -196,10 +173,9 @@ impl Executor {
         self.executed_macs
     }
 
-    /// Fits the slices to the measured time of one whole replay.
-    pub fn calibrate(&mut self, elapsed: Duration) {
-        let per_second = self.executed_macs as f64 / elapsed.as_secs_f64().max(1e-6);
-        self.macs_per_slice = ((per_second * SLICE.as_secs_f64()) as u64).max(1 << 20);
+    /// Fits the submissions to a measured speed, in multiply-adds a second.
+    pub fn fit_slices(&mut self, rate: f64) {
+        self.macs_per_slice = ((rate * SLICE.as_secs_f64()) as u64).max(1 << 20);
     }
 
     /// Reads an output of the plan, waiting for it.
@@ -249,13 +225,30 @@ impl Executor {
         for step in &self.plan.steps {
             for dispatch in &step.kernel.dispatches {
                 let key = bind_key(step, dispatch);
-                if !self.bound.contains_key(&key) {
-                    let bound = self.bind(store, dispatch, &key.1)?;
-                    self.bound.insert(key, bound);
+                if !self.bound_by_key.contains_key(&key) {
+                    self.bound.push(self.bind(store, dispatch, &key.1)?);
+                    self.bound_by_key.insert(key, self.bound.len() - 1);
                 }
             }
         }
+        let recorded = |step: &Step| Recorded {
+            headers: vec![None; step.inputs.len()],
+            kernel: None,
+            bound: self.bound_of(step, &step.kernel),
+        };
+        self.recorded = self.plan.steps.iter().map(recorded).collect();
         Ok(())
+    }
+
+    /// The bind groups of a step's dispatches. Those of the worst case include those of any content.
+    fn bound_of(&self, step: &Step, kernel: &Kernel) -> Vec<usize> {
+        let find = |dispatch: &Dispatch| {
+            let found = self.bound_by_key.get(&bind_key(step, dispatch));
+            *found
+                .unwrap_or_else(|| panic!("{} runs a variant its worst case lacks", step.op.name()))
+        };
+        let runs = |dispatch: &&Dispatch| dispatch.workgroups > 0;
+        kernel.dispatches.iter().filter(runs).map(find).collect()
     }
 
     fn bind(&self, store: &Store, dispatch: &Dispatch, places: &[Place]) -> Result<Bound> {
@@ -287,56 +280,55 @@ impl Executor {
         Ok(Bound { pipeline, group })
     }
 
-    /// For each step, the headers of the window tables among its arguments.
-    fn headers(&self, store: &Store) -> Result<Vec<Vec<Option<Header>>>> {
-        let of_step = |step: &Step| {
-            let arguments = step.input_types.iter().zip(&step.inputs);
-            arguments
-                .map(|(ty, place)| self.header(store, ty, *place))
-                .collect()
-        };
-        self.plan.steps.iter().map(of_step).collect()
+    /// Works out again the steps whose window tables have other headers than at the last replay, and tells whether
+    /// there are any.
+    fn record(&mut self, store: &Store) -> Result<bool> {
+        let mut any_changed = false;
+        for at in 0..self.plan.steps.len() {
+            let step = &self.plan.steps[at];
+            if !step.is_dynamic {
+                continue;
+            }
+            let mut changed = false;
+            let known = &mut self.recorded[at].headers;
+            for ((known, ty), &place) in known.iter_mut().zip(&step.input_types).zip(&step.inputs) {
+                let now = header(&self.plan.named, store, ty, place)?;
+                changed |= *known != now;
+                *known = now;
+            }
+            if changed {
+                let kernel = self.dynamic_kernel(step, &self.recorded[at].headers);
+                let bound = self.bound_of(step, &kernel);
+                let recorded = &mut self.recorded[at];
+                (recorded.kernel, recorded.bound) = (Some(kernel), bound);
+                any_changed = true;
+            }
+        }
+        Ok(any_changed)
     }
 
-    /// For steps that read window tables, the dispatches that the present tables need.
-    fn dynamic_kernels(&self, headers: &[Vec<Option<Header>>]) -> Vec<Option<Kernel>> {
+    /// The dispatches of a step that reads window tables with these headers.
+    fn dynamic_kernel(&self, step: &Step, headers: &[Option<Header>]) -> Kernel {
         let target = self.gpu.target();
-        let kernel = |(step, headers): (&Step, &Vec<Option<Header>>)| {
-            let kernel = step.is_dynamic.then(|| {
-                step.op.kernel(&Site {
-                    inputs: &step.input_types,
-                    outputs: &step.output_types,
-                    headers,
-                    family: target.family,
-                    workspace_bytes: target.workspace_bytes,
-                })
-            })?;
-            assert!(
-                kernel.dispatches.len() <= step.kernel.dispatches.len(),
-                "{} needs more dispatches than its worst case",
-                step.op.name()
-            );
-            Some(kernel)
-        };
-        self.plan.steps.iter().zip(headers).map(kernel).collect()
+        let kernel = step.op.kernel(&Site {
+            inputs: &step.input_types,
+            outputs: &step.output_types,
+            headers,
+            family: target.family,
+            workspace_bytes: target.workspace_bytes,
+        });
+        assert!(
+            kernel.dispatches.len() <= step.kernel.dispatches.len(),
+            "{} needs more dispatches than its worst case",
+            step.op.name()
+        );
+        kernel
     }
 
-    fn header(&self, store: &Store, ty: &Ty, place: Place) -> Result<Option<Header>> {
-        let (Ty::Windows(_), Place::Named(index)) = (ty, place) else {
-            return Ok(None);
-        };
-        let name = &self.plan.named[index].name;
-        let header = store.header(name).ok_or_else(|| Error::Shape {
-            op: "replay",
-            message: format!("window table `{name}` was never written"),
-        })?;
-        Ok(Some(header))
-    }
-
-    fn write_params(&mut self, kernels: &[Option<Kernel>]) {
+    fn write_params(&mut self) {
         let mut offset = 0;
-        for (step, kernel) in self.plan.steps.iter().zip(kernels) {
-            for dispatch in &kernel.as_ref().unwrap_or(&step.kernel).dispatches {
+        for (step, recorded) in self.plan.steps.iter().zip(&self.recorded) {
+            for dispatch in running(step, recorded) {
                 let bytes: &[u8] = bytemuck::cast_slice(&dispatch.params);
                 self.params_host[offset..offset + bytes.len()].copy_from_slice(bytes);
                 offset += PARAMS_STRIDE as usize;
@@ -345,6 +337,7 @@ impl Executor {
         self.gpu
             .queue
             .write_buffer(&self.params, 0, &self.params_host[..offset]);
+        self.is_written = true;
     }
 
     fn encode(
@@ -352,33 +345,51 @@ impl Executor {
         store: &Store,
         slice: &mut Slice,
         step: &Step,
-        kernel: &Kernel,
+        recorded: &Recorded,
         offset: &mut u32,
     ) -> Result<()> {
-        for dispatch in &kernel.dispatches {
-            let at = *offset;
-            *offset += PARAMS_STRIDE as u32;
-            if dispatch.workgroups == 0 {
-                continue;
-            }
-            let bound = self
-                .bound
-                .get(&bind_key(step, dispatch))
-                .unwrap_or_else(|| {
-                    panic!("{} runs a variant its worst case lacks", step.op.name())
-                });
+        for (dispatch, &bound) in running(step, recorded).zip(&recorded.bound) {
+            let bound = &self.bound[bound];
             for (texels, memory) in dispatch.texels.iter().zip(&self.textures) {
                 let buffer = self.resolve(store, place_of(step, texels.source))?;
                 slice.copy(texels, buffer, &memory.texture);
             }
             let pass = slice.pass();
             pass.set_pipeline(&bound.pipeline.pipeline);
-            pass.set_bind_group(0, &bound.group, &[at]);
+            pass.set_bind_group(0, &bound.group, &[*offset]);
+            *offset += PARAMS_STRIDE as u32;
             let x = dispatch.workgroups.min(MAX_WORKGROUPS);
             pass.dispatch_workgroups(x, dispatch.workgroups.div_ceil(x), 1);
         }
         Ok(())
     }
+}
+
+/// The dispatches of a step that have any work.
+fn running<'a>(step: &'a Step, recorded: &'a Recorded) -> impl Iterator<Item = &'a Dispatch> {
+    let kernel = recorded.kernel.as_ref().unwrap_or(&step.kernel);
+    let runs = |dispatch: &&Dispatch| dispatch.workgroups > 0;
+    kernel.dispatches.iter().filter(runs)
+}
+
+/// Header of the window table at a place, if there is one.
+fn header(named: &[Named], store: &Store, ty: &Ty, place: Place) -> Result<Option<Header>> {
+    let (Ty::Windows(_), Place::Named(index)) = (ty, place) else {
+        return Ok(None);
+    };
+    let name = &named[index].name;
+    let header = store.header(name).ok_or_else(|| Error::Shape {
+        op: "replay",
+        message: format!("window table `{name}` was never written"),
+    })?;
+    Ok(Some(header))
+}
+
+/// Name and place of every output that is a single number.
+fn scalar_outputs(plan: &Plan) -> impl Iterator<Item = (&str, Place)> {
+    let scalar = Ty::Dense(Shape::scalar());
+    let outputs = plan.outputs.iter();
+    outputs.filter_map(move |(name, ty, place)| (*ty == scalar).then_some((name.as_str(), *place)))
 }
 
 fn place_of(step: &Step, binding: Binding) -> Place {

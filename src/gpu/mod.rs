@@ -1,7 +1,9 @@
 //! The device: choosing an adapter, opening it, and what it can do.
 
 pub mod exec;
+mod readback;
 pub mod shader;
+mod slice;
 pub mod store;
 
 use crate::graph::plan::Target;

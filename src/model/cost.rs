@@ -9,7 +9,9 @@ use super::synthesis::synthesis_graph;
 use crate::Result;
 use crate::config::Config;
 use crate::config::ModelConfig;
-use crate::graph::plan::{Plan, Target};
+use crate::graph::plan::{Place, Plan, Step, Target};
+use crate::windows::{Header, IdMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// Multiply-adds of the dense generator for one picture. The first three are convolutions of the label map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -96,24 +98,58 @@ impl Memory {
             batch_size: config.train.batch_size,
             vgg_divisor: None,
         };
-        let params = training.params();
-        let steps = [
-            training.generator_step(&params, Keep::Losses)?,
-            training.discriminator_step(&params, Keep::Losses)?,
-        ];
-        let [generator, discriminator] = steps.map(|graph| Plan::new(&graph, target));
         Ok(Self {
             synthesis_bytes: bytes(&[Plan::new(&graph, target)?]),
-            training_bytes: bytes(&[generator?, discriminator?]),
+            training_bytes: training_bytes(&training, target)?,
         })
     }
+}
+
+/// Bytes on the device that a training takes.
+///
+/// # Errors
+/// If a setting is not built yet, or the target cannot hold a plan.
+pub(super) fn training_bytes(training: &Training, target: &Target) -> Result<u64> {
+    training.model.validate()?;
+    let params = training.params();
+    let generator = training.generator_step(&params, Keep::Losses)?;
+    let discriminator = training.discriminator_step(&params, Keep::Losses)?;
+    Ok(bytes(&[
+        Plan::new(&generator, target)?,
+        Plan::new(&discriminator, target)?,
+    ]))
+}
+
+/// Multiply-adds that the generator executes for one label map, its distinct windows computed once each.
+///
+/// # Errors
+/// If a setting is not built yet, an id has no channel, or the target cannot hold the plan.
+pub fn executed_macs(config: &ModelConfig, map: &IdMap, target: &Target) -> Result<u64> {
+    let inputs = Inputs::synthesis(config, 1, config.latent());
+    let graph = synthesis_graph(config, &generator_params(config), &inputs)?;
+    let plan = Plan::new(&graph, target)?;
+    let tables = inputs.tables(map)?;
+    let headers: HashMap<String, Header> = inputs
+        .table_names()
+        .zip(&tables)
+        .filter_map(|(name, words)| Some((name, *words.first_chunk()?)))
+        .collect();
+    let header = |place: &Place| match place {
+        Place::Named(i) => headers.get(&plan.named[*i].name).copied(),
+        _ => None,
+    };
+    let executed = |step: &Step| {
+        let headers: Vec<_> = step.inputs.iter().map(header).collect();
+        step.op
+            .executed_macs(&step.input_types, &step.output_types, &headers)
+    };
+    Ok(plan.steps.iter().map(executed).sum())
 }
 
 /// Bytes of plans that share what has a name, and their workspace.
 fn bytes(plans: &[Plan]) -> u64 {
     let named = plans.iter().flat_map(|plan| &plan.named);
-    let named: std::collections::BTreeMap<_, _> =
-        named.map(|n| (n.name.as_str(), n.ty.bytes())).collect();
+    let named: BTreeMap<_, _> = named.map(|n| (n.name.as_str(), n.ty.bytes())).collect();
     let slots = plans.iter().map(Plan::slot_bytes).max();
     named.values().sum::<u64>() + slots.unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 pub mod cost;
 pub mod discriminator;
+mod fit;
 pub mod generator;
 pub mod init;
 pub mod inputs;

@@ -1,5 +1,6 @@
 //! Training on a device: two plans an iteration over one store of weights, statistics and moments.
 
+use super::fit::advise;
 use super::init::initial;
 use super::inputs::Inputs;
 use super::params::{Counter, ParamSpec, Params, Role};
@@ -14,6 +15,7 @@ use crate::windows::IdMap;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A batch as the device takes it.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +46,12 @@ struct Step {
     /// `G` or `D`, the network it changes.
     network: &'static str,
     executor: Executor,
-    losses: Vec<&'static str>,
+    /// Losses, and which scalar of the plan each is.
+    losses: Vec<(&'static str, usize)>,
+    /// Which scalar tells whether all numbers were finite.
+    verdict: usize,
+    /// Scalars of the last replay.
+    scalars: Vec<f32>,
     /// Updates so far.
     updates: u64,
 }
@@ -64,18 +71,18 @@ impl Trainer {
     /// Builds and compiles both steps. Nothing has a value yet: [`Trainer::initialise`] or [`Trainer::load`] follows.
     ///
     /// # Errors
-    /// If a setting is not supported, or the device cannot hold the plans.
+    /// If a setting is not supported, or the device cannot hold the plans; then the message says what would fit.
     pub fn new(gpu: &Arc<Gpu>, training: Training, keep: Keep) -> Result<Self> {
+        let built = Self::build(gpu, training.clone(), keep);
+        built.map_err(|error| advise(error, &training, &gpu.target()))
+    }
+
+    fn build(gpu: &Arc<Gpu>, training: Training, keep: Keep) -> Result<Self> {
         let params = training.params();
         let mut store = Store::new(gpu.clone());
-        let mut step = |network, graph, losses| -> Result<Step> {
+        let mut step = |network, graph, losses: Vec<_>| {
             let plan = Plan::new(&graph, &gpu.target())?;
-            Ok(Step {
-                network,
-                executor: Executor::new(plan, &mut store)?,
-                losses,
-                updates: 0,
-            })
+            Step::new(network, Executor::new(plan, &mut store)?, &losses)
         };
         let graph = training.generator_step(&params, keep)?;
         let generator = step("G", graph, training.generator_losses())?;
@@ -215,6 +222,11 @@ impl Trainer {
         &self.training
     }
 
+    /// The device.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        self.store.gpu()
+    }
+
     /// What a batch must bring.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs
@@ -244,6 +256,7 @@ impl Trainer {
     /// the device was lost.
     pub fn step(&mut self, feed: &Feed, schedule: Schedule) -> Result<Losses> {
         self.upload(feed)?;
+        let start = Instant::now();
         if let Some(rate) = schedule.generator {
             self.generator
                 .submit(&mut self.store, self.training.betas, rate)?;
@@ -256,7 +269,20 @@ impl Trainer {
             self.settle(false, &mut losses)?;
         }
         self.settle(true, &mut losses)?;
+        self.fit_slices(start.elapsed(), schedule.generator.is_some());
         Ok(losses)
+    }
+
+    /// Fits the submissions to the speed of the iteration just done.
+    fn fit_slices(&mut self, elapsed: Duration, with_generator: bool) {
+        let [generator, discriminator] = [&mut self.generator, &mut self.discriminator];
+        let mut macs = discriminator.executor.executed_macs();
+        if with_generator {
+            macs += generator.executor.executed_macs();
+        }
+        let rate = macs as f64 / elapsed.as_secs_f64().max(1e-6);
+        generator.executor.fit_slices(rate);
+        discriminator.executor.fit_slices(rate);
     }
 
     /// Reads a step's losses and verdict, and counts it if it took place.
@@ -265,12 +291,13 @@ impl Trainer {
             false => &mut self.generator,
             true => &mut self.discriminator,
         };
-        let own = step.losses(&self.store)?;
-        let is_finite = step.executor.read(&self.store, FINITE)?.data()[0] == 1.0;
+        step.executor.read_scalars(&mut step.scalars)?;
+        let is_finite = step.scalars[step.verdict] == 1.0;
+        let own = step.losses.iter().map(|&(name, i)| (name, step.scalars[i]));
         if !is_finite {
+            let list: Vec<_> = own.map(|(name, v)| format!("{name} {v}")).collect();
             self.store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;
             let name = ["generator", "discriminator"][usize::from(is_discriminator)];
-            let list: Vec<_> = own.iter().map(|(name, v)| format!("{name} {v}")).collect();
             return Err(Error::NonFinite(format!(
                 "update {} of the {name}: a loss or gradient is not finite ({}); the update was not made, and weights, \
                  moments and statistics are as they were before it; a lower learning rate may help",
@@ -278,8 +305,8 @@ impl Trainer {
                 list.join(", ")
             )));
         }
-        step.updates += 1;
         losses.0.extend(own);
+        step.updates += 1;
         for counter in self.params.counters() {
             if counter.advances {
                 *self.counters.entry(counter.name.clone()).or_default() += 1;
@@ -368,6 +395,25 @@ impl Trainer {
 }
 
 impl Step {
+    fn new(network: &'static str, executor: Executor, losses: &[&'static str]) -> Result<Self> {
+        let place = |name: &str| {
+            let found = executor.scalar_names().position(|scalar| scalar == name);
+            found.ok_or_else(|| Error::Shape {
+                op: "step",
+                message: format!("its plan has no scalar `{name}`"),
+            })
+        };
+        let loss = |&name: &&'static str| Ok((name, place(&format!("loss.{name}"))?));
+        Ok(Self {
+            network,
+            losses: losses.iter().map(loss).collect::<Result<_>>()?,
+            verdict: place(FINITE)?,
+            executor,
+            scalars: Vec::new(),
+            updates: 0,
+        })
+    }
+
     fn submit(&mut self, store: &mut Store, betas: (f64, f64), rate: f64) -> Result<()> {
         let t = (self.updates + 1) as f64;
         let correction = |beta: f64| 1.0 - beta.powf(t);
@@ -379,14 +425,6 @@ impl Step {
         ];
         store.write(&hyper_name(self.network), &hyper)?;
         self.executor.replay(store)
-    }
-
-    fn losses(&self, store: &Store) -> Result<Vec<(&'static str, f32)>> {
-        let read = |&name: &&'static str| {
-            let value = self.executor.read(store, &format!("loss.{name}"))?;
-            Ok((name, value.data()[0] as f32))
-        };
-        self.losses.iter().map(read).collect()
     }
 }
 

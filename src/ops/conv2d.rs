@@ -73,7 +73,7 @@ impl Epilogue {
             return true;
         };
         let residual = residual.shape();
-        result.with_n(residual.n) == residual && residual.n > 0 && result.n % residual.n == 0
+        result.with_n(residual.n) == residual && result.n.is_multiple_of(residual.n)
     }
 }
 

@@ -1,0 +1,118 @@
+//! What would fit an adapter that a training is too large for: smaller batches first, then smaller pictures, then
+//! narrower networks.
+
+use super::cost::training_bytes;
+use super::step::Training;
+use crate::Error;
+use crate::graph::plan::Target;
+
+/// Adds the way out to the error of a device that could not hold a training; other errors stay as they are.
+pub(super) fn advise(error: Error, training: &Training, target: &Target) -> Error {
+    let Error::Device(what) = error else {
+        return error;
+    };
+    // A plan that could be made was refused for its size in all; nobody tells how much there is.
+    let limit = training_bytes(training, target).map_or(u64::MAX, |bytes| bytes * 2 / 3);
+    let fits = |(change, smaller): (String, Training)| {
+        let bytes = training_bytes(&smaller, target).ok()?;
+        (bytes <= limit).then(|| format!("{change} would take {} MiB", bytes.div_ceil(1 << 20)))
+    };
+    let way_out = smaller(training).find_map(fits);
+    let way_out = way_out.unwrap_or_else(|| "no smaller setting fits this adapter either".into());
+    Error::Device(format!("{what}: {way_out}"))
+}
+
+/// Ever smaller settings, each with what was changed.
+fn smaller(training: &Training) -> impl Iterator<Item = (String, Training)> {
+    let halves =
+        |n: usize| std::iter::successors(Some(n / 2), |n| Some(n / 2)).take_while(|&n| n > 0);
+    let batches = halves(training.batch_size).map(|batch_size| {
+        let smaller = Training {
+            batch_size,
+            ..training.clone()
+        };
+        (format!("batch_size = {batch_size}"), smaller)
+    });
+    let alone = Training {
+        batch_size: 1,
+        ..training.clone()
+    };
+    let scale = training.model.scale();
+    let sides = halves(training.model.crop_size).filter(move |side| side.is_multiple_of(scale));
+    let narrow = alone.clone();
+    let crops = sides.map(move |crop_size| {
+        let mut smaller = alone.clone();
+        smaller.model.crop_size = crop_size;
+        (
+            format!("batch_size = 1 and crop_size = {crop_size}"),
+            smaller,
+        )
+    });
+    let widths = halves(training.model.ngf).map(move |ngf| {
+        let mut smaller = narrow.clone();
+        smaller.model.ngf = ngf;
+        (format!("batch_size = 1 and ngf = {ngf}"), smaller)
+    });
+    batches.chain(crops).chain(widths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LossConfig, ModelConfig};
+    use crate::ops::Family;
+
+    fn training() -> Training {
+        Training {
+            model: ModelConfig {
+                label_nc: 3,
+                ngf: 4,
+                ndf: 4,
+                spade_hidden: 4,
+                crop_size: 128,
+                ..ModelConfig::default()
+            },
+            loss: LossConfig::default(),
+            betas: (0.0, 0.9),
+            batch_size: 8,
+            vgg_divisor: None,
+        }
+    }
+
+    fn advice(max_binding_bytes: u64) -> String {
+        let target = Target {
+            family: Family::Tiled,
+            workspace_bytes: 1 << 20,
+            max_binding_bytes,
+        };
+        let refused = Error::Device("too large".into());
+        advise(refused, &training(), &target).to_string()
+    }
+
+    #[test]
+    fn the_largest_setting_that_fits_is_named() {
+        // The largest binding of one picture, a window table, takes 4 to 8 MiB.
+        let named = |bytes, change| {
+            let advice = advice(bytes);
+            assert!(advice.contains(change), "{advice}");
+        };
+        named(32 << 20, "too large: batch_size = 4 would take");
+        named(8 << 20, "too large: batch_size = 1 would take");
+        named(
+            2 << 20,
+            "too large: batch_size = 1 and crop_size = 64 would take",
+        );
+        named(64, "no smaller setting");
+    }
+
+    #[test]
+    fn other_errors_pass() {
+        let target = Target {
+            family: Family::Tiled,
+            workspace_bytes: 1 << 20,
+            max_binding_bytes: 1 << 30,
+        };
+        let error = advise(Error::Usage("no".into()), &training(), &target);
+        assert!(matches!(error, Error::Usage(text) if text == "no"));
+    }
+}
