@@ -4,11 +4,15 @@
 mod common;
 
 use common::golden::{Check, Golden, Layout};
-use spadework::config::OptimConfig;
+use spadework::Result;
+use spadework::config::{GanMode, OptimConfig};
 use spadework::graph::{Shape, ValueId};
+use spadework::model::discriminator::Verdict;
+use spadework::model::losses::{Side, feature_matching, gan_loss};
+use spadework::model::net::{Mode, Net};
+use spadework::model::params::Params;
 use spadework::ops::adam::Adam;
-use spadework::ops::elementwise::{Add, Scale};
-use spadework::ops::loss::{KlDivergence, L1, MeanLoss, Reparameterise, Term};
+use spadework::ops::loss::{KlDivergence, Reparameterise};
 use spadework::ops::spectral::{PowerIteration, SpectralScale};
 use spadework::ops::{Op, Real, Tensor};
 
@@ -16,16 +20,17 @@ fn golden() -> Golden {
     Golden::open("ops.safetensors")
 }
 
-/// `factor * (sum of terms)` must equal the stored loss; returns it with the gradient to start from.
-fn expect_sum(check: &mut Check, terms: &[ValueId], factor: f32) -> (ValueId, ValueId) {
-    let mut sum = terms[0];
-    for &term in &terms[1..] {
-        sum = check.graph.apply(Add {}, &[sum, term]).unwrap();
-    }
-    let scale = Scale {
-        factor: Real(factor),
-    };
-    let loss = check.graph.apply(scale, &[sum]).unwrap();
+/// The graph of a check with a loss that the model assembles added, which must equal the stored one; returns the loss
+/// and the gradient to start from.
+fn expect_loss(
+    check: &mut Check,
+    loss: impl FnOnce(&mut Net) -> Result<ValueId>,
+) -> (ValueId, ValueId) {
+    let params = Params::default();
+    let mut net = Net::new(&params, Mode::Training);
+    std::mem::swap(&mut net.graph, &mut check.graph);
+    let loss = loss(&mut net).unwrap();
+    std::mem::swap(&mut net.graph, &mut check.graph);
     check.expect("loss", Layout::Vector, loss);
     (loss, check.given("gloss", Layout::Vector))
 }
@@ -33,27 +38,21 @@ fn expect_sum(check: &mut Check, terms: &[ValueId], factor: f32) -> (ValueId, Va
 #[test]
 fn adversarial_losses() {
     let golden = golden();
-    let [plus, minus] = [Real(1.0), Real(-1.0)];
-    let square = |target| Term::Square {
-        target: Real(target),
-    };
-    let softplus = |sign| Term::Softplus { sign };
-    let hinge = |sign| Term::Hinge { sign };
-    let linear = |sign| Term::Linear { sign };
-    for (mode, real, fake, generator) in [
-        ("hinge", hinge(minus), hinge(plus), linear(minus)),
-        ("ls", square(1.0), square(0.0), square(1.0)),
-        ("original", softplus(minus), softplus(plus), softplus(minus)),
-        ("w", linear(minus), linear(plus), linear(minus)),
+    for (name, mode) in [
+        ("hinge", GanMode::Hinge),
+        ("ls", GanMode::Ls),
+        ("original", GanMode::Original),
+        ("w", GanMode::W),
     ] {
-        for (side, term) in [("d_real", real), ("d_fake", fake), ("g", generator)] {
-            let mut check = Check::new(&golden, &format!("gan.{mode}.{side}"));
+        let sides = [
+            ("d_real", Side::Real),
+            ("d_fake", Side::Fake),
+            ("g", Side::Generator),
+        ];
+        for (side_name, side) in sides {
+            let mut check = Check::new(&golden, &format!("gan.{name}.{side_name}"));
             let logits = ["l0", "l1"].map(|name| check.given(name, Layout::Map));
-            let means = logits.map(|x| {
-                let op = MeanLoss { term: term.clone() };
-                check.graph.apply(op, &[x]).unwrap()
-            });
-            let (loss, seed) = expect_sum(&mut check, &means, 0.5);
+            let (loss, seed) = expect_loss(&mut check, |net| gan_loss(net, &logits, mode, side));
             let wanted = [
                 ("gl0", Layout::Map, logits[0]),
                 ("gl1", Layout::Map, logits[1]),
@@ -64,19 +63,24 @@ fn adversarial_losses() {
     }
 }
 
+/// Ten times the sum over layers, averaged over two scales.
 #[test]
-fn feature_matching() {
+fn matched_features() {
     let golden = golden();
     let mut check = Check::new(&golden, "featmatch");
     let names = ["f00", "f01", "f02", "f10", "f11", "f12"];
     let fakes = names.map(|name| check.given(name, Layout::Map));
-    let mut distances = Vec::new();
-    for (name, fake) in names.iter().zip(fakes) {
-        let real = check.given(&format!("real_{name}"), Layout::Map);
-        distances.push(check.graph.apply(L1 {}, &[fake, real]).unwrap());
-    }
-    // Ten times the sum over layers, averaged over two scales.
-    let (loss, seed) = expect_sum(&mut check, &distances, 5.0);
+    let reals = names.map(|name| check.given(&format!("real_{name}"), Layout::Map));
+    let scales = |features: &[ValueId]| -> Vec<Verdict> {
+        let scales = features.chunks(3);
+        let verdict = |features: &[ValueId]| Verdict {
+            features: features.to_vec(),
+            logits: features[0],
+        };
+        scales.map(verdict).collect()
+    };
+    let (fake, real) = (scales(&fakes), scales(&reals));
+    let (loss, seed) = expect_loss(&mut check, |net| feature_matching(net, &fake, &real, 10.0));
     let gradients = names.map(|name| format!("g{name}"));
     let wanted: Vec<_> = gradients
         .iter()
@@ -92,8 +96,7 @@ fn divergence_of_codes() {
     let golden = golden();
     let mut check = Check::new(&golden, "kld");
     let codes = ["mu", "logvar"].map(|name| check.given(name, Layout::Map));
-    let sum = check.graph.apply(KlDivergence {}, &codes).unwrap();
-    let (loss, seed) = expect_sum(&mut check, &[sum], 1.0);
+    let (loss, seed) = expect_loss(&mut check, |net| net.apply(KlDivergence {}, &codes));
     let wanted = [
         ("gmu", Layout::Map, codes[0]),
         ("glogvar", Layout::Map, codes[1]),

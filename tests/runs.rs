@@ -85,6 +85,24 @@ fn a_resumed_run_equals_one_that_never_stopped() {
     assert_eq!((sheets(&whole), sheets(&stopped)), (3, 0));
 }
 
+/// Batches 0 and 2 of the three of each epoch.
+#[test]
+fn generator_steps_are_counted_within_the_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    accepted(&format!(
+        "train --out {} --display-freq 0 --d-steps-per-g 2 {OPTIONS}",
+        out.display()
+    ));
+    let steps = Checkpoint::load(&newest(&out)).unwrap().progress.adam_steps;
+    assert_eq!(steps, [("D".into(), 6), ("G".into(), 4)].into());
+    let has_generator: Vec<_> = lines(&out)
+        .iter()
+        .map(|line| line["losses"].get("GAN").is_some())
+        .collect();
+    assert_eq!(has_generator, [true, false, true, true, false, true]);
+}
+
 #[test]
 fn a_run_starts_from_the_networks_of_another() {
     let dir = tempfile::tempdir().unwrap();

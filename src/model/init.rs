@@ -90,7 +90,7 @@ fn gauss(rng: &mut ChaCha8Rng) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{InitConfig, InitType};
+    use crate::config::{InitConfig, InitType, SpectralInit};
     use crate::model::params::Params;
 
     fn params(init_type: InitType) -> Params {
@@ -124,6 +124,47 @@ mod tests {
         assert!(values(&params, "a.bias", 1).iter().all(|&b| b == 0.0));
         let length = spread(&values(&params, "a.weight_u", 1)) * 4.0;
         assert!((length - 1.0).abs() < 1e-6, "16 numbers of length one");
+    }
+
+    #[test]
+    fn every_type_has_its_spread() {
+        // fan in = fan out = 144; a uniform draw within b has the deviation b / sqrt(3).
+        let (fan, uniform) = (144.0f64, 1.0 / 3.0f64.sqrt());
+        let types = [
+            (InitType::Normal, 0.02),
+            (InitType::Xavier, 0.02 * (2.0 / (2.0 * fan)).sqrt()),
+            (
+                InitType::XavierUniform,
+                (6.0 / (2.0 * fan)).sqrt() * uniform,
+            ),
+            (InitType::Kaiming, (2.0 / fan).sqrt()),
+            (InitType::Orthogonal, 0.02 / 12.0),
+            (InitType::None, uniform / fan.sqrt()),
+        ];
+        for (init_type, want) in types {
+            for (spectral_init, of_spectral) in [
+                (SpectralInit::Gpu, uniform / fan.sqrt()),
+                (SpectralInit::Cpu, want),
+            ] {
+                let mut params = Params::new(InitConfig {
+                    init_type,
+                    spectral_init,
+                    ..InitConfig::default()
+                });
+                params.conv("a", [16, 16, 3, 3], true, true);
+                params.conv("b", [16, 16, 3, 3], false, true);
+                for (name, want) in [("a.weight_orig", of_spectral), ("b.weight", want)] {
+                    let got = spread(&values(&params, name, 1));
+                    let what = format!("{init_type:?} {spectral_init:?} {name}");
+                    // As above: 2304 draws.
+                    assert!((got / want - 1.0).abs() < 0.07, "{what}: {got}, not {want}");
+                }
+                let bias = values(&params, "b.bias", 1);
+                let is_zero = bias.iter().all(|&b| b == 0.0);
+                assert_eq!(is_zero, init_type != InitType::None, "{init_type:?}");
+                assert!(bias.iter().all(|b| f64::from(b.abs()) <= 1.0 / 12.0));
+            }
+        }
     }
 
     #[test]
