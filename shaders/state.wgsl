@@ -1,12 +1,13 @@
 // State that changes only while all numbers are good.
 //   commit    y = x where the flag is up
+//   average   y = y + share * (x - y) where the flag is up
 //   scan      first phase of looking for numbers that are not finite: y[workgroup] counts them in a fixed tree
 //   lower     y = 0 if anything was counted
 {% include "prelude.wgsl" %}
 {% if entry == "scan" %}
 {% include "lanes.wgsl" %}
 {% endif %}
-{% if entry != "commit" %}
+{% if entry in ["scan", "lower"] %}
 {% include "tree_sum.wgsl" %}
 {% endif %}
 
@@ -17,11 +18,17 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-{% set reads = ["x", "flag"] if entry == "commit" else ["x"] %}
+{% if entry == "commit" %}
+{% set reads = ["x", "flag"] %}
+{% elif entry == "average" %}
+{% set reads = ["x", "share", "flag"] %}
+{% else %}
+{% set reads = ["x"] %}
+{% endif %}
 {% set writes = ["y"] %}
 {% include "bindings.wgsl" %}
 
-{% set lanes = 64 if entry == "commit" else 256 %}
+{% set lanes = 256 if entry in ["scan", "lower"] else 64 %}
 @compute @workgroup_size({{ lanes }})
 fn {{ entry }}(
     @builtin(workgroup_id) wg: vec3<u32>,
@@ -32,6 +39,10 @@ fn {{ entry }}(
     let i = flat_item(wg, wgs, lane);
     if i >= p.items || flag[0].x == 0.0 { return; }
     y[i] = x[i];
+{% elif entry == "average" %}
+    let i = flat_item(wg, wgs, lane);
+    if i >= p.items || flag[0].x == 0.0 { return; }
+    y[i] += share[0].x * (x[i] - y[i]);
 {% elif entry == "scan" %}
     var bad = vec4<f32>(0.0);
     for (var i = wg.x * 256u + lane; i < p.items; i += wgs.x * 256u) {

@@ -11,7 +11,7 @@ mod preset;
 mod training;
 
 pub use flags::ConfigFlags;
-pub use model::{InitConfig, InitType, ModelConfig, SpectralInit, Upsampling};
+pub use model::{InitConfig, InitType, ModelConfig, NetG, SpectralInit, Upsampling};
 pub use norm::{LayerNorm, NormG, NormKind, SpadeNorm};
 pub use preset::Preset;
 pub use training::{GanMode, LossConfig, OptimConfig, TrainConfig};

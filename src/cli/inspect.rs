@@ -197,11 +197,10 @@ fn text(report: &Report) -> String {
         )),
     }
     let macs = &report.dense_macs;
-    let labels = macs.fc + macs.shared + macs.modulation;
     line(format!(
         "dense network: {:.2} GMAC a picture, {:.0} % of them convolutions of the label map",
         macs.total() as f64 / 1e9,
-        100.0 * labels as f64 / macs.total() as f64
+        100.0 * macs.of_labels() as f64 / macs.total() as f64
     ));
     if let Some(executed) = report.executed_macs {
         line(format!(

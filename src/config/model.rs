@@ -33,6 +33,19 @@ impl Upsampling {
     }
 }
 
+/// How the label map reaches the generator.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum NetG {
+    /// Through spatially-adaptive normalisation.
+    #[default]
+    Spade,
+    /// Concatenated before each convolution, with ordinary norms: the baseline of the paper's ablation.
+    Concat,
+}
+
 /// How weights are drawn before training.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
@@ -107,6 +120,9 @@ pub struct ModelConfig {
     /// Leave instance maps out [default: used where there are any]
     #[arg(long = "no-instance", action = clap::ArgAction::SetFalse)]
     pub edges: bool,
+    /// How the label map reaches the generator.
+    #[arg(long)]
+    pub net_g: NetG,
     /// Width of the generator.
     #[arg(long, value_name = "CHANNELS")]
     pub ngf: usize,
@@ -133,7 +149,7 @@ pub struct ModelConfig {
     /// Norms of the generator: `[spectral]spade<syncbatch|batch|instance><k>x<k>`.
     #[arg(long, value_name = "NORM")]
     pub norm_g: NormG,
-    /// Norms of the discriminator: `[spectral]<instance|batch|sync_batch|none>`.
+    /// Norms of the discriminator: `[spectral]<instance|batch|sync_batch|group<N>|layer|none>`.
     #[arg(long, value_name = "NORM")]
     pub norm_d: LayerNorm,
     /// Norms of the encoder, written alike.
@@ -165,6 +181,7 @@ impl Default for ModelConfig {
             label_nc: 0,
             dontcare: false,
             edges: false,
+            net_g: NetG::Spade,
             ngf: 64,
             ndf: 64,
             spade_hidden: 128,

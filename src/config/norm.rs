@@ -97,6 +97,8 @@ pub enum NormKind {
     Batch,
     /// The same; its batches are not counted.
     SyncBatch,
+    /// Group norm with weight and bias, of this many groups of channels; layer norm is one group.
+    Group(usize),
     /// No norm; convolutions keep their bias.
     None,
 }
@@ -107,12 +109,14 @@ impl fmt::Display for NormKind {
             Self::Instance => "instance",
             Self::Batch => "batch",
             Self::SyncBatch => "sync_batch",
+            Self::Group(1) => "layer",
+            Self::Group(groups) => return write!(f, "group{groups}"),
             Self::None => "none",
         })
     }
 }
 
-/// Norms of the discriminator or the encoder: `[spectral]<instance|batch|sync_batch|none>`.
+/// Norms of the discriminator or the encoder: `[spectral]<instance|batch|sync_batch|group<N>|layer|none>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LayerNorm {
@@ -147,12 +151,17 @@ impl FromStr for LayerNorm {
             "instance" => NormKind::Instance,
             "batch" => NormKind::Batch,
             "sync_batch" => NormKind::SyncBatch,
+            "layer" => NormKind::Group(1),
             "none" | "" => NormKind::None,
             _ => {
-                return Err(format!(
-                    "norm {text:?} is unknown: write [spectral]<instance|batch|sync_batch|none>, \
-                     such as spectralinstance"
-                ));
+                let groups = rest.strip_prefix("group").and_then(|n| n.parse().ok());
+                let Some(groups) = groups.filter(|&n| n > 0) else {
+                    return Err(format!(
+                        "norm {text:?} is unknown: write [spectral]<instance|batch|sync_batch|group<N>|layer|none>, \
+                         such as spectralinstance or spectralgroup8"
+                    ));
+                };
+                NormKind::Group(groups)
             }
         };
         Ok(Self { spectral, kind })
@@ -201,9 +210,12 @@ mod tests {
                 }
             }
         }
-        for text in ["spectralinstance", "batch", "spectralsync_batch", "none"] {
-            assert_eq!(text.parse::<LayerNorm>().unwrap().to_string(), text);
+        for kind in ["instance", "batch", "sync_batch", "group8", "layer", "none"] {
+            for text in [format!("spectral{kind}"), kind.to_owned()] {
+                assert_eq!(text.parse::<LayerNorm>().unwrap().to_string(), text);
+            }
         }
+        assert_eq!("group1".parse::<LayerNorm>(), "layer".parse());
         let bare: LayerNorm = "spectral".parse().unwrap();
         assert_eq!(bare.to_string(), "spectralnone");
     }
@@ -221,6 +233,9 @@ mod tests {
             let error = text.parse::<NormG>().unwrap_err();
             assert!(error.contains(why) && error.contains(text), "{error}");
         }
-        assert!("group".parse::<LayerNorm>().is_err());
+        for text in ["group", "group0", "groupx", "spectralgroup-1", "spade"] {
+            let error = text.parse::<LayerNorm>().unwrap_err();
+            assert!(error.contains(text), "{error}");
+        }
     }
 }

@@ -8,12 +8,12 @@ use super::step::{Keep, Training};
 use super::synthesis::synthesis_graph;
 use crate::Result;
 use crate::config::Config;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, NetG};
 use crate::graph::plan::{Place, Plan, Step, Target};
 use crate::windows::{Header, IdMap};
 use std::collections::{BTreeMap, HashMap};
 
-/// Multiply-adds of the dense generator for one picture. The first three are convolutions of the label map.
+/// Multiply-adds of the dense generator for one picture. The first four are convolutions of the label map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DenseMacs {
     /// The first layer.
@@ -22,6 +22,8 @@ pub struct DenseMacs {
     pub shared: u64,
     /// Gamma and beta.
     pub modulation: u64,
+    /// Label channels concatenated before the other convolutions, in the baseline without SPADE.
+    pub concatenated: u64,
     /// 3x3 convolutions of the residual blocks.
     pub convs: u64,
     /// Their shortcuts.
@@ -54,6 +56,11 @@ impl DenseMacs {
                 .iter()
                 .map(|side| side << doublings)
                 .product();
+            let mut cin = cin;
+            if config.net_g == NetG::Concat && block != "fc" {
+                cin -= config.semantic_nc();
+                macs.concatenated += (pixels * cout * config.semantic_nc() * kh * kw) as u64;
+            }
             let kind = match layer {
                 layer if block == "fc" && layer.starts_with("fc") => &mut macs.fc,
                 _ if block == "conv_img" => &mut macs.image,
@@ -67,9 +74,14 @@ impl DenseMacs {
         macs
     }
 
+    /// Those that convolve the label map.
+    pub fn of_labels(&self) -> u64 {
+        self.fc + self.shared + self.modulation + self.concatenated
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.fc + self.shared + self.modulation + self.convs + self.shortcuts + self.image
+        self.of_labels() + self.convs + self.shortcuts + self.image
     }
 }
 
@@ -158,6 +170,25 @@ fn bytes(plans: &[Plan]) -> u64 {
 mod tests {
     use super::*;
     use crate::config::Upsampling;
+    use crate::model::params::Role;
+
+    /// Table 3 of the paper has 79 million parameters for the decoder with label concatenation, 96 for SPADE's.
+    #[test]
+    fn the_baseline_is_as_large_as_published() {
+        let millions = |net_g| {
+            let config = ModelConfig {
+                label_nc: 150,
+                dontcare: true,
+                net_g,
+                ..Default::default()
+            };
+            let params = generator_params(&config);
+            let trained = params.specs().iter().filter(|s| s.role == Role::Trained);
+            trained.map(|s| s.len()).sum::<usize>() as f64 / 1e6
+        };
+        assert_eq!(millions(NetG::Concat).round(), 79.0);
+        assert_eq!(millions(NetG::Spade).round(), 96.0);
+    }
 
     /// Billions, as published tables have them.
     fn giga(macs: u64) -> f64 {

@@ -12,7 +12,6 @@ use crate::config::ModelConfig;
 use crate::graph::ValueId;
 use crate::ops::activation::{Activation, Kind};
 use crate::ops::conv2d::Conv2d;
-use crate::ops::copy::{Axis, CopyRange};
 use crate::ops::elementwise::Add;
 use crate::ops::labels::{LabelPool, LabelRows, Lookup};
 use crate::ops::resample::AvgPool3;
@@ -121,19 +120,6 @@ fn discriminator(
     Ok(Verdict { features, logits })
 }
 
-/// The filters of the first convolution over channels `from..from + len`.
-fn filters_over(net: &mut Net, network: &str, from: usize, len: usize) -> Result<ValueId> {
-    let filters = net.param(&format!("{network}.model0.0.weight"))?;
-    let range = CopyRange {
-        axis: Axis::W,
-        from,
-        to: 0,
-        len,
-        out_len: len.next_multiple_of(4),
-    };
-    net.apply(range, &[filters])
-}
-
 /// What the label map adds to the first convolution, bias included.
 fn labels_half(
     net: &mut Net,
@@ -143,7 +129,8 @@ fn labels_half(
     scale: usize,
 ) -> Result<ValueId> {
     let channels = config.semantic_nc();
-    let w = filters_over(net, network, 0, channels)?;
+    let filters = net.param(&format!("{network}.model0.0.weight"))?;
+    let w = net.input_channels(filters, 0, channels)?;
     let b = net.param(&format!("{network}.model0.0.bias"))?;
     let [h, width] = inputs.output();
     if scale == 0 {
@@ -174,7 +161,8 @@ fn pictures_half(
     network: &str,
     pictures: ValueId,
 ) -> Result<ValueId> {
-    let w = filters_over(net, network, config.semantic_nc(), 3)?;
+    let filters = net.param(&format!("{network}.model0.0.weight"))?;
+    let w = net.input_channels(filters, config.semantic_nc(), 3)?;
     let conv = Conv2d::new(2, PAD);
     net.apply(conv, &[pictures, w])
 }

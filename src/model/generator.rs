@@ -1,10 +1,12 @@
-//! The generator, Figure 4 (right): no encoder, only the label map at every size.
+//! The generator, Figure 4 (right): no encoder, only the label map at every size, through SPADE or, in the baseline of
+//! the ablation, by concatenation.
 
+use super::concat::{concat_block, concat_block_params, concat_conv};
 use super::inputs::Inputs;
 use super::net::{Mode, Net};
 use super::params::Params;
 use super::spade::{Norm, block, block_params};
-use crate::config::{ModelConfig, SpadeNorm, Upsampling};
+use crate::config::{ModelConfig, NetG, SpadeNorm, Upsampling};
 use crate::graph::ValueId;
 use crate::ops::activation::{Activation, Kind};
 use crate::ops::labels::{LabelRows, Lookup};
@@ -54,6 +56,17 @@ pub(super) fn sizes(upsampling: Upsampling) -> Vec<(&'static str, usize)> {
     blocks(upsampling).into_iter().map(size).collect()
 }
 
+/// Doublings of the first grid where blocks with a shortcut work.
+pub(super) fn shortcuts(upsampling: Upsampling) -> Vec<usize> {
+    let has_shortcut = blocks(upsampling)
+        .into_iter()
+        .map(|block| block.fin != block.fout);
+    let sizes = sizes(upsampling).into_iter().zip(has_shortcut);
+    sizes
+        .filter_map(|((_, doublings), has)| has.then_some(doublings))
+        .collect()
+}
+
 /// Tensors of [`generator`].
 pub fn generator_params(config: &ModelConfig) -> Params {
     let mut p = Params::new(config.init);
@@ -65,13 +78,17 @@ pub fn generator_params(config: &ModelConfig) -> Params {
     } in blocks(config.upsampling)
     {
         width = first / fout;
-        block_params(
-            &mut p,
-            &format!("G.{name}"),
-            config.norm_g,
-            [first / fin, width],
-            [config.spade_hidden, labels],
-        );
+        let (name, widths) = (format!("G.{name}"), [first / fin, width]);
+        match config.net_g {
+            NetG::Spade => {
+                let inside = [config.spade_hidden, labels];
+                block_params(&mut p, &name, config.norm_g, widths, inside);
+            }
+            NetG::Concat => concat_block_params(&mut p, &name, config, widths),
+        }
+    }
+    if config.net_g == NetG::Concat {
+        width += labels;
     }
     p.conv("G.conv_img", [3, width, 3, 3], false, true);
     p
@@ -84,7 +101,7 @@ pub fn generator_params(config: &ModelConfig) -> Params {
 pub fn generator(net: &mut Net, config: &ModelConfig, inputs: &Inputs) -> Result<ValueId> {
     let [n, h, w] = inputs.grid();
     let has_batch_norm = config.norm_g.kind != SpadeNorm::Instance;
-    if net.mode == Mode::Training && has_batch_norm && n * h * w == 1 {
+    if net.mode != Mode::Evaluation && has_batch_norm && n * h * w == 1 {
         return Err(Error::Usage(format!(
             "norm_G = {}: a batch norm cannot train on one value, and batch {n} on a {h}x{w} grid has no more; \
              use a larger batch or crop_size",
@@ -94,7 +111,7 @@ pub fn generator(net: &mut Net, config: &ModelConfig, inputs: &Inputs) -> Result
     let norm = Norm {
         kind: config.norm_g,
         rule: match config.norm_g.kind {
-            SpadeNorm::SyncBatch if config.parallel_bn => EpsRule::Max,
+            SpadeNorm::SyncBatch => net.sync_rule,
             _ => EpsRule::Add,
         },
     };
@@ -102,12 +119,27 @@ pub fn generator(net: &mut Net, config: &ModelConfig, inputs: &Inputs) -> Result
     let mut doublings = 0;
     for Block { name, up, .. } in blocks(config.upsampling) {
         doublings += usize::from(up);
-        let level = inputs.level(net, doublings)?;
-        x = block(net, x, &format!("G.{name}"), level, norm, up)?;
+        let name = format!("G.{name}");
+        x = match config.net_g {
+            NetG::Spade => {
+                let level = inputs.level(net, doublings)?;
+                block(net, x, &name, level, norm, up)?
+            }
+            NetG::Concat => {
+                let labels = inputs.labels(net, doublings)?;
+                concat_block(net, config, x, &name, labels, up)?
+            }
+        };
     }
     let kind = Kind::LeakyRelu;
     x = net.apply(Activation { kind }, &[x])?;
-    x = net.conv(x, "G.conv_img", 1, 1)?;
+    x = match config.net_g {
+        NetG::Spade => net.conv(x, "G.conv_img", 1, 1)?,
+        NetG::Concat => {
+            let labels = inputs.labels(net, doublings)?;
+            concat_conv(net, x, "G.conv_img", labels.around)?
+        }
+    };
     net.apply(Activation { kind: Kind::Tanh }, &[x])
 }
 

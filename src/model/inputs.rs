@@ -1,8 +1,10 @@
 //! What a batch puts on the device: window tables of the label map at every size, symbols, and photos.
 
+use super::concat::Labels;
+use super::generator::shortcuts;
 use super::net::Net;
 use super::spade::Level;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, NetG};
 use crate::graph::shape::Windows;
 use crate::graph::{Shape, Ty, ValueId};
 use crate::windows::{IdMap, Tier, WindowSpec, build_tables, output_size};
@@ -23,19 +25,39 @@ pub struct Inputs {
     patches: Option<usize>,
 }
 
-/// Table number `2 * i` holds the label windows of the grid after `i` doublings, the next one their windows.
+/// The windows of labels under a `k` x `k` kernel on the grid after some doublings.
+fn label_windows(latent: [usize; 2], doublings: usize, k: usize) -> WindowSpec {
+    WindowSpec {
+        h: latent[0] << doublings,
+        w: latent[1] << doublings,
+        k,
+        stride: 1,
+        pad: k / 2,
+        tier: Tier::Labels,
+    }
+}
+
+/// What the blocks read.
 fn levels(config: &ModelConfig, latent: [usize; 2]) -> Vec<WindowSpec> {
-    let k = config.norm_g.kernel;
+    match config.net_g {
+        NetG::Spade => spade_levels(config, latent),
+        NetG::Concat => {
+            let around = 0..=config.upsampling.doublings();
+            let around = around.map(|i| label_windows(latent, i, 3));
+            let single = shortcuts(config.upsampling).into_iter();
+            around
+                .chain(single.map(|i| label_windows(latent, i, 1)))
+                .collect()
+        }
+    }
+}
+
+/// Table number `2 * i` holds the label windows of the grid after `i` doublings, the next one their windows.
+fn spade_levels(config: &ModelConfig, latent: [usize; 2]) -> Vec<WindowSpec> {
     let level = |i: usize| {
-        let tier = |tier| WindowSpec {
-            h: latent[0] << i,
-            w: latent[1] << i,
-            k,
-            stride: 1,
-            pad: k / 2,
-            tier,
-        };
-        [tier(Tier::Labels), tier(Tier::Of(2 * i))]
+        let labels = label_windows(latent, i, config.norm_g.kernel);
+        let tier = Tier::Of(2 * i);
+        [labels, WindowSpec { tier, ..labels }]
     };
     (0..=config.upsampling.doublings())
         .flat_map(level)
@@ -47,11 +69,7 @@ impl Inputs {
     pub fn synthesis(config: &ModelConfig, n: usize, latent: [usize; 2]) -> Self {
         let mut specs = levels(config, latent);
         // `fc` has a kernel of 3 always, the SPADE layers of that grid one of their own.
-        let fc = WindowSpec {
-            k: 3,
-            pad: 1,
-            ..specs[0]
-        };
+        let fc = label_windows(latent, 0, 3);
         let first = specs.iter().position(|s| *s == fc).unwrap_or_else(|| {
             specs.push(fc);
             specs.len() - 1
@@ -197,6 +215,23 @@ impl Inputs {
         Ok(Level {
             hidden: self.table(net, 2 * doublings)?,
             modulation: self.table(net, 2 * doublings + 1)?,
+        })
+    }
+
+    /// The label map after some doublings, for a block of the baseline.
+    pub(super) fn labels(&self, net: &mut Net, doublings: usize) -> Result<Labels> {
+        let mut windows = |k| {
+            let wanted = label_windows(self.latent, doublings, k);
+            let index = self.specs.iter().position(|spec| *spec == wanted);
+            index.map(|index| self.table(net, index)).transpose()
+        };
+        let around = windows(3)?.ok_or_else(|| Error::Shape {
+            op: "model",
+            message: format!("no table of 3x3 windows after {doublings} doublings"),
+        })?;
+        Ok(Labels {
+            around,
+            single: windows(1)?,
         })
     }
 

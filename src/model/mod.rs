@@ -1,5 +1,6 @@
 //! The networks of the paper, their losses, and the two steps of a training iteration.
 
+pub mod concat;
 pub mod cost;
 pub mod discriminator;
 mod fit;
@@ -7,6 +8,7 @@ pub mod generator;
 pub mod init;
 pub mod inputs;
 pub mod layer;
+mod layer_norm;
 pub mod losses;
 mod misfit;
 pub mod net;

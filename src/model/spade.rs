@@ -84,7 +84,7 @@ pub fn spade(
     let tracked = format!("{name}.param_free_norm");
     let stats = match (norm.kind.kind, net.mode) {
         (SpadeNorm::Instance, _) => Stats::Instance,
-        (_, Mode::Training) => Stats::Batch,
+        (_, Mode::Training | Mode::BatchStatistics) => Stats::Batch,
         (_, Mode::Evaluation) => Stats::Given,
     };
     if stats == Stats::Given {

@@ -102,7 +102,7 @@ impl Training {
     pub fn generator_step(&self, params: &Params, keep: Keep) -> Result<Graph> {
         self.validate()?;
         let inputs = self.inputs();
-        let mut net = Net::new(params, Mode::Training);
+        let mut net = Net::new(params, Mode::Training).like_parallel(&self.model);
         let fake = generator(&mut net, &self.model, &inputs)?;
         let real = inputs.photos(&mut net)?;
         let [on_fake, on_real] = if self.judges_apart() {
@@ -126,7 +126,7 @@ impl Training {
     pub fn discriminator_step(&self, params: &Params, keep: Keep) -> Result<Graph> {
         self.validate()?;
         let inputs = self.inputs();
-        let mut net = Net::new(params, Mode::Training);
+        let mut net = Net::new(params, Mode::Training).like_parallel(&self.model);
         let fake = generator(&mut net, &self.model, &inputs)?;
         let real = inputs.photos(&mut net)?;
         let [on_fake, on_real] = self.judge_together(&mut net, &inputs, fake, real)?;
@@ -146,7 +146,10 @@ impl Training {
     /// Whether pictures and photos may go through the discriminator one after the other, which spares the backward
     /// pass of the photos: not if its norms take their moments over both.
     fn judges_apart(&self) -> bool {
-        matches!(self.model.norm_d.kind, NormKind::Instance | NormKind::None)
+        !matches!(
+            self.model.norm_d.kind,
+            NormKind::Batch | NormKind::SyncBatch
+        )
     }
 
     /// Verdicts on synthesised pictures and on photos, judged as one batch.

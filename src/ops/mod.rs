@@ -269,6 +269,8 @@ ops! {
     norm::NormGrad,
     norm::NormGiven,
     norm::NormGivenGrad,
+    norm::GroupNorm,
+    norm::GroupNormGrad,
     norm::Affine,
     norm::AffineGrad,
     norm::RunningUpdate,
@@ -294,6 +296,7 @@ ops! {
     spectral::SpectralScale,
     spectral::SpectralScaleGrad,
     adam::Adam,
+    state::Average,
     state::Commit,
     state::Finite,
 }

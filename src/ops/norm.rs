@@ -1,9 +1,10 @@
-//! Normalisation without parameters: batch norm and instance norm.
+//! Normalisation without parameters: batch norm, instance norm and group norm.
 //!
 //! Statistics are (count, mean, M2) per tile, merged in the fixed tree of [`super::reduce`]; never the sum of squares
 //! minus the square of the sum, which loses every digit of the variance where the mean is large.
 
 mod affine;
+mod group;
 mod running;
 
 use super::reduce::{Tree, sum_reference};
@@ -11,6 +12,7 @@ use super::*;
 use crate::graph::Shape;
 use crate::{Error, Result};
 pub use affine::{Affine, AffineGrad};
+pub use group::{GroupNorm, GroupNormGrad};
 pub use running::{NormGiven, NormGivenGrad, RunningUpdate};
 
 /// Rows that one invocation of a map handles: what does not depend on the row is read and computed once for them.
@@ -91,11 +93,16 @@ fn merge(entry: &'static str, tree: &Tree, tiles: usize, out: usize) -> Dispatch
 
 /// A map over all rows, [`ROWS`] of them per invocation.
 fn map(entry: &'static str, x: Shape, norm: &Norm) -> Dispatch {
+    map_over(entry, x, norm, tree(x, norm.per_sample).levels[0])
+}
+
+/// [`map`] with sums that lie `stride` tiles apart from one group of pixels to the next.
+fn map_over(entry: &'static str, x: Shape, norm: &Norm, stride: usize) -> Dispatch {
     let tree = tree(x, norm.per_sample);
     over_rows(entry, &tree, tree.rows.div_ceil(ROWS))
         .define("clamp", u32::from(norm.rule == EpsRule::Max))
         .real(norm.eps.0)
-        .param(tree.levels[0])
+        .param(stride)
 }
 
 /// Words of the scratch buffer of [`moments`].

@@ -1,7 +1,7 @@
 //! State that changes only while all numbers are good.
 //!
 //! A flag is a scalar, 1 while nothing bad was seen. Losses and gradients lower it through [`Finite`]; new state takes
-//! the place of the old through [`Commit`] only where it still stands.
+//! the place of the old through [`Commit`], and averages move through [`Average`], only where it still stands.
 
 use super::*;
 use crate::graph::Shape;
@@ -77,6 +77,90 @@ impl Cases for Commit {
         // Not even multiplied by zero may a bad number get through.
         let mut bad = case(Shape::vector(5), 0.0);
         bad.name = "bad new state".into();
+        bad.inputs[1] = CaseInput::Values(Tensor::zeros(Shape::vector(5)).map(|_| f64::NAN));
+        cases.push(bad);
+        cases
+    }
+}
+
+/// A moving average, moved a share of the way to a new value where the flag is 1: arguments `(average, new, share,
+/// flag)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Average {}
+
+impl Operation for Average {
+    fn name(&self) -> &'static str {
+        "average"
+    }
+
+    fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
+        if inputs[0] != inputs[1] || inputs[2] != FLAG || inputs[3] != FLAG {
+            return Err(Error::Shape {
+                op: self.name(),
+                message: format!(
+                    "{} does not move to {} by a share of {} under a flag of {}",
+                    inputs[0], inputs[1], inputs[2], inputs[3]
+                ),
+            });
+        }
+        Ok(vec![inputs[0]])
+    }
+
+    fn grad(&self, _: &mut Graph, _: &Backward) -> Result<Vec<Option<ValueId>>> {
+        Err(no_grad(self.name()))
+    }
+
+    fn kernel(&self, site: &Site) -> Kernel {
+        use Binding::{Input, Output};
+        Dispatch::new("state", "average")
+            .bind(&[Input(1), Input(2), Input(3), Output(0)])
+            .items(site.output(0).vec4s())
+            .param(site.output(0).c4())
+            .param(site.output(0).c)
+            .into()
+    }
+
+    fn reference(&self, inputs: &[&Tensor], _: &[Ty]) -> Vec<Tensor> {
+        let [share, flag] = [2, 3].map(|i| inputs[i].data()[0]);
+        if flag == 0.0 {
+            return vec![inputs[0].clone()];
+        }
+        vec![inputs[0].zip(inputs[1], |average, new| average + share * (new - average))]
+    }
+
+    fn cost(&self, inputs: &[Ty], outputs: &[Ty]) -> Cost {
+        Cost {
+            macs: outputs[0].shape().len() as u64,
+            adds: 0,
+            bytes: inputs[0].bytes() + inputs[1].bytes() + outputs[0].bytes(),
+        }
+    }
+
+    fn aliases(&self) -> &'static [(usize, usize)] {
+        &[(0, 0)]
+    }
+}
+
+impl Cases for Average {
+    fn cases() -> Vec<Case> {
+        let case = |shape: Shape, share: f64, up: f64| Case {
+            name: format!("{shape}, share {share}, flag {up}"),
+            op: Self {}.into(),
+            inputs: vec![
+                CaseInput::dense(shape),
+                CaseInput::dense(shape),
+                flag(share),
+                flag(up),
+            ],
+        };
+        let mut cases = vec![
+            case(Shape::vector(1), 0.25, 1.0),
+            case(Shape::new(3, 3, 8, 7), 0.0009765625, 1.0),
+            case(Shape::vector(184), 0.5, 0.0),
+        ];
+        // Not even multiplied by zero may a bad number get through.
+        let mut bad = case(Shape::vector(5), 0.5, 0.0);
+        bad.name = "bad new value".into();
         bad.inputs[1] = CaseInput::Values(Tensor::zeros(Shape::vector(5)).map(|_| f64::NAN));
         cases.push(bad);
         cases

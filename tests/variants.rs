@@ -1,0 +1,204 @@
+//! Every norm of the discriminator and of the generator trains, keeps what it should keep, and evaluates.
+
+mod common;
+
+use spadework::Result;
+use spadework::config::{ModelConfig, NormG};
+use spadework::graph::plan::{Plan, Step};
+use spadework::model::{Feed, Keep, Losses, Schedule, Trainer, Training};
+use spadework::ops::Op;
+use spadework::ops::norm::EpsRule;
+use spadework::state::StateDict;
+use spadework::windows::IdMap;
+
+fn model() -> ModelConfig {
+    ModelConfig {
+        label_nc: 3,
+        ngf: 2,
+        ndf: 2,
+        spade_hidden: 4,
+        crop_size: 32,
+        num_d: 1,
+        n_layers_d: 3,
+        ..ModelConfig::default()
+    }
+}
+
+fn trainer(model: ModelConfig) -> Result<Trainer> {
+    let training = Training {
+        model,
+        loss: Default::default(),
+        betas: (0.0, 0.9),
+        batch_size: 2,
+        vgg_divisor: None,
+    };
+    let mut trainer = Trainer::new(&common::gpus()[0], training, Keep::Losses)?;
+    trainer.initialise(3)?;
+    Ok(trainer)
+}
+
+fn map() -> IdMap {
+    let labels: Vec<u32> = (0..2 * 32 * 32)
+        .map(|i| (i / 200 + i / 7 % 2) % 3)
+        .collect();
+    IdMap::from_labels([2, 32, 32], &labels, None)
+}
+
+fn step(trainer: &mut Trainer) -> Result<Losses> {
+    let map = map();
+    let photos: Vec<f32> = (0..map.ids.len() * 3)
+        .map(|i| (i % 29) as f32 / 14.0 - 1.0)
+        .collect();
+    let feed = Feed {
+        photos: &photos,
+        map: &map,
+        windows: &trainer.inputs().tables(&map)?,
+    };
+    let schedule = Schedule {
+        generator: Some(1e-4),
+        discriminator: 4e-4,
+    };
+    trainer.step(&feed, schedule)
+}
+
+/// Trains two iterations, draws, and returns the state before and after.
+fn train(model: ModelConfig) -> [StateDict; 2] {
+    let what = format!("{} and {}", model.norm_g, model.norm_d);
+    let mut trainer = trainer(model).unwrap();
+    let before = trainer.weights().unwrap();
+    for _ in 0..2 {
+        let losses = step(&mut trainer).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(losses.0.len(), 4, "{what}");
+    }
+    let mut synthesis = trainer.synthesis(2).unwrap();
+    let pictures = trainer.synthesise(&mut synthesis, &map()).unwrap();
+    let is_picture = |v: &f64| v.abs() <= 1.0;
+    assert!(pictures.data().iter().all(is_picture), "{what}");
+    let after = trainer.weights().unwrap();
+    for (name, tensor) in &after.tensors {
+        assert!(tensor.data.iter().all(|v| v.is_finite()), "{what}: {name}");
+    }
+    [before, after]
+}
+
+/// Last parts of the names behind a layer, sorted.
+fn names(state: &StateDict, layer: &str) -> Vec<String> {
+    let mut names: Vec<_> = state.tensors.keys().chain(state.counters.keys()).collect();
+    names.sort();
+    let inside = |name: &&String| name.strip_prefix(layer).map(str::to_owned);
+    names.iter().filter_map(inside).collect()
+}
+
+#[test]
+fn norms_of_the_discriminator_hold_what_pytorch_holds() {
+    let affine = ["1.bias", "1.weight"];
+    let running = ["1.num_batches_tracked", "1.running_mean", "1.running_var"];
+    let filters = |spectral: bool| match spectral {
+        true => vec!["0.weight_orig", "0.weight_u", "0.weight_v"],
+        false => vec!["0.weight"],
+    };
+    for (kind, of_norm) in [
+        ("instance", vec![]),
+        ("batch", [&affine[..], &running].concat()),
+        ("sync_batch", [&affine[..], &running].concat()),
+        ("group2", affine.to_vec()),
+        ("layer", affine.to_vec()),
+    ] {
+        for spectral in [true, false] {
+            let prefix = if spectral { "spectral" } else { "" };
+            let norm_d = format!("{prefix}{kind}").parse().unwrap();
+            let [before, after] = train(ModelConfig { norm_d, ..model() });
+            let layer = "D.discriminator_0.model1.0.";
+            let mut want = [filters(spectral), of_norm.clone()].concat();
+            want.sort();
+            assert_eq!(names(&after, layer), want, "{norm_d}");
+            for name in names(&after, layer) {
+                let name = format!("{layer}{name}");
+                if name.ends_with("tracked") {
+                    // Twice an iteration; the published synchronised norm never counts.
+                    let want = if kind == "batch" { 4 } else { 0 };
+                    assert_eq!(after.counters[&name], want, "{norm_d} {name}");
+                } else {
+                    let moved = before.tensors[&name] != after.tensors[&name];
+                    assert!(moved, "{norm_d}: {name} stays as it was");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_norm_convolutions_keep_their_bias() {
+    for (norm_d, want) in [
+        (
+            "spectralnone",
+            &["bias", "weight_orig", "weight_u", "weight_v"][..],
+        ),
+        ("none", &["bias", "weight"]),
+    ] {
+        let norm_d = norm_d.parse().unwrap();
+        let [_, after] = train(ModelConfig { norm_d, ..model() });
+        assert_eq!(names(&after, "D.discriminator_0.model1.0."), want);
+    }
+}
+
+#[test]
+fn groups_that_do_not_divide_are_refused_before_training() {
+    let norm_d = "spectralgroup3".parse().unwrap();
+    let error = trainer(ModelConfig { norm_d, ..model() }).err().unwrap();
+    let message = error.to_string();
+    assert_eq!(error.exit_code(), 2, "{message}");
+    assert!(
+        message.contains("group3") && message.contains("ndf"),
+        "{message}"
+    );
+}
+
+#[test]
+fn norms_of_the_generator() {
+    for (text, has_running_values) in [
+        ("spectralspadesyncbatch1x1", true),
+        ("spadebatch3x3", true),
+        ("spectralspadeinstance3x3", false),
+        ("spadeinstance5x5", false),
+        ("spadesyncbatch7x7", true),
+        ("spectralspadebatch9x9", true),
+    ] {
+        let norm_g: NormG = text.parse().unwrap();
+        let [_, after] = train(ModelConfig { norm_g, ..model() });
+        let has = |name: &str| after.tensors.contains_key(name);
+        let running = "G.head_0.norm_0.param_free_norm.running_mean";
+        assert_eq!(has(running), has_running_values, "{text}");
+        assert_eq!(has("G.up_3.conv_s.weight_u"), norm_g.spectral, "{text}");
+        let shape = &after.tensors["G.up_3.norm_s.mlp_gamma.weight"].shape;
+        assert_eq!(shape[2..], [norm_g.kernel; 2], "{text}");
+    }
+}
+
+/// Several devices clamp the variance in training; evaluation adds eps whatever training did.
+#[test]
+fn the_rule_of_several_devices_is_for_training_only() {
+    let model = ModelConfig {
+        norm_d: "spectralsync_batch".parse().unwrap(),
+        parallel_bn: true,
+        ..model()
+    };
+    let rules = |plan: &Plan| {
+        let rule = |step: &Step| match &step.op {
+            Op::Modulate(modulate) => Some(modulate.rule),
+            Op::Norm(norm) => Some(norm.rule),
+            _ => None,
+        };
+        let mut rules: Vec<_> = plan.steps.iter().filter_map(rule).collect();
+        let count = rules.len();
+        rules.dedup();
+        (rules, count)
+    };
+    let mut trainer = trainer(model).unwrap();
+    // 18 SPADE layers in the generator, two normed layers in the discriminator.
+    for plan in trainer.plans() {
+        assert_eq!(rules(plan), (vec![EpsRule::Max], 20));
+    }
+    let synthesis = trainer.synthesis(1).unwrap();
+    assert_eq!(rules(synthesis.plan()), (vec![EpsRule::Add], 18));
+}
