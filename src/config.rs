@@ -198,6 +198,19 @@ impl Config {
                  raise batch_size or crop_size, or lower num_upsampling_layers"
             ));
         }
+        // Six halvings; nothing else of the encoder depends on the size of its map.
+        let side = self.model.enc_size.div_ceil(1 << 6);
+        let values = match self.model.norm_e.kind {
+            NormKind::Instance => side * side,
+            NormKind::Batch | NormKind::SyncBatch => self.train.batch_size * side * side,
+            NormKind::Group(_) | NormKind::None => usize::MAX,
+        };
+        if self.model.use_vae && values < 2 {
+            return usage(format!(
+                "enc_size = {} leaves {} norm a single value behind the encoder's last layer: raise it above 64",
+                self.model.enc_size, self.model.norm_e
+            ));
+        }
         Ok(())
     }
 
@@ -355,5 +368,10 @@ mod tests {
         assert!(error.contains("batch_size"), "{error}");
         config.model.norm_g.kind = SpadeNorm::Instance;
         assert!(config.validate().is_ok());
+        config.model.enc_size = 64;
+        assert!(config.validate().is_ok(), "nothing is encoded");
+        config.model.use_vae = true;
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains("enc_size"), "{error}");
     }
 }

@@ -17,4 +17,5 @@ pub mod windows;
 
 pub use config::Config;
 pub use error::{Error, Result};
+pub use model::Style;
 pub use synth::{Generator, Layout};

@@ -8,6 +8,21 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A generator trained with an encoder (`use_vae`) draws one layout in many styles: random ones, those of photos, and
+//! all between two.
+//!
+//! ```no_run
+//! # fn main() -> spadework::Result<()> {
+//! # let mut generator = spadework::Generator::load("run")?;
+//! # let layout = spadework::Layout::read("label.png", None, generator.space())?;
+//! let dusk = spadework::data::files::read_photo("dusk.jpg".as_ref())?;
+//! let dusk = generator.encode(&dusk)?.mean();
+//! let chance = generator.random_style(7)?;
+//! let picture = generator.synth_in_style(&layout, &dusk.mix(&chance, 0.5))?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,9 +30,9 @@ use std::sync::Arc;
 use crate::config::ModelConfig;
 use crate::data::{Grid, LabelSpace, batch, files};
 use crate::gpu::Gpu;
-use crate::model;
 use crate::model::generator::generator_params;
 use crate::model::init::initial;
+use crate::model::{self, Encoded, Style};
 use crate::picture::{self, Picture};
 use crate::state::{HostTensor, StateDict};
 use crate::train::Checkpoint;
@@ -149,8 +164,40 @@ impl Generator {
         [width, height]
     }
 
+    /// Whether its pictures have styles.
+    pub fn has_styles(&self) -> bool {
+        self.inner.config().use_vae
+    }
+
+    /// Whether it can take styles from photos: a checkpoint may hold a generator with styles and no encoder.
+    pub fn has_encoder(&self) -> bool {
+        self.inner.has_encoder()
+    }
+
+    /// A random style, the same for the same seed.
+    ///
+    /// # Errors
+    /// If the generator has no styles.
+    pub fn random_style(&self, seed: u64) -> Result<Style> {
+        match self.has_styles() {
+            true => Ok(Style::random(self.inner.config().z_dim, seed)),
+            false => Err(Error::Usage(
+                "this generator has no styles: it was trained without use_vae".into(),
+            )),
+        }
+    }
+
+    /// The styles that a photo may have come from. It is resized to the size the generator was trained for.
+    ///
+    /// # Errors
+    /// If there is no encoder, or the device fails.
+    pub fn encode(&mut self, photo: &Picture) -> Result<Encoded> {
+        let photo = batch::photo(photo, self.size());
+        self.inner.encode(&photo)
+    }
+
     /// Draws a picture of the size the generator was trained for. A layout of another size is resized, taking the
-    /// nearest pixel.
+    /// nearest pixel. A generator with styles draws in the random one of seed 0.
     ///
     /// # Errors
     /// If an id is no class, or the device fails.
@@ -158,14 +205,35 @@ impl Generator {
         self.synth_at(layout, self.size())
     }
 
-    /// Draws a picture of another width and height, which must be multiples of the upsampling.
+    /// Draws a picture of the size the generator was trained for in a style.
+    ///
+    /// # Errors
+    /// If the generator has no styles or they have another length, an id is no class, or the device fails.
+    pub fn synth_in_style(&mut self, layout: &Layout, style: &Style) -> Result<Picture> {
+        self.draw(layout, std::slice::from_ref(style), self.size())
+    }
+
+    /// Draws a picture of another width and height, which must be multiples of the upsampling. A generator with styles
+    /// knows no size but its own.
     ///
     /// # Errors
     /// If they are not, an id is no class, or the device fails.
-    pub fn synth_at(&mut self, layout: &Layout, [width, height]: [usize; 2]) -> Result<Picture> {
+    pub fn synth_at(&mut self, layout: &Layout, size: [usize; 2]) -> Result<Picture> {
+        match self.has_styles() {
+            true => self.draw(layout, &[self.random_style(0)?], size),
+            false => self.draw(layout, &[], size),
+        }
+    }
+
+    fn draw(
+        &mut self,
+        layout: &Layout,
+        styles: &[Style],
+        [width, height]: [usize; 2],
+    ) -> Result<Picture> {
         let instances = layout.instances.as_ref();
         let map = batch::layout(&layout.labels, instances, &self.space, [width, height]);
-        let values = self.inner.pictures_at(&map, [height, width])?;
+        let values = self.inner.pictures_at(&map, styles, [height, width])?;
         Ok(picture::from_unit(width, height, values.data()))
     }
 }

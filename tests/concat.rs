@@ -231,7 +231,7 @@ fn check(norm_g: &str) {
 
     let inputs = Inputs::synthesis(&config, n, config.latent());
     let mut net = Net::new(&params, Mode::Training);
-    let picture = generator(&mut net, &config, &inputs).unwrap();
+    let picture = generator(&mut net, &config, &inputs, None).unwrap();
     let commits = net.commits().iter();
     let new: Vec<_> = commits
         .map(|&(state, value)| (net.graph.label(state), value))

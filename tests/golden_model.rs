@@ -3,14 +3,17 @@
 mod common;
 
 use common::golden::{Check, Golden, Layout};
-use spadework::config::InitConfig;
+use spadework::config::{InitConfig, ModelConfig};
+use spadework::convert::read_weights;
 use spadework::graph::shape::Windows;
 use spadework::graph::{Ty, ValueId};
+use spadework::model::encoder::{encoder, encoder_params};
 use spadework::model::losses::perceptual;
 use spadework::model::net::{Mode, Net};
 use spadework::model::params::{self, Params};
 use spadework::model::spade::{Around, Level, Norm, block, block_params, spade, spade_params};
 use spadework::model::vgg::{vgg, vgg_params};
+use spadework::ops::Tensor;
 use spadework::ops::norm::EpsRule;
 use spadework::windows::{IdMap, Tier, WindowSpec, build_tables};
 
@@ -23,6 +26,9 @@ fn layout(layout: params::Layout) -> Layout {
         params::Layout::Filter => Layout::Weight,
         params::Layout::Vector => Layout::Vector,
         params::Layout::Unfolded { kh, kw } => Layout::Taps(kh, kw),
+        params::Layout::FromMap { .. } | params::Layout::ToMap { .. } => {
+            unreachable!("layers of labels and filters only")
+        }
     }
 }
 
@@ -175,5 +181,36 @@ fn perceptual_loss() {
     check.expect("loss", Layout::Vector, loss);
     let seed = check.given("gloss", Layout::Vector);
     check.expect_gradients(loss, seed, &[("gx", Layout::Map, x)]);
+    check.run();
+}
+
+#[test]
+fn encoder_of_a_pytorch_file() {
+    let golden = Golden::open("encoder.safetensors");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/pth_encoder_legacy.pth"
+    );
+    let weights = read_weights(path.as_ref()).unwrap();
+    let config = ModelConfig {
+        ngf: 1,
+        ..ModelConfig::default()
+    };
+    let params = encoder_params(&config);
+    let mut net = Net::new(&params, Mode::Evaluation);
+    let mut check = Check::new(&golden, "");
+    let shape = check.wanted("image", Layout::Map);
+    let photos = net.graph.state("image", shape).unwrap();
+    let code = encoder(&mut net, &config, photos).unwrap();
+    check.graph = net.graph;
+    check.given("image", Layout::Map);
+    for spec in params.specs() {
+        let tensor = &weights.tensors[spec.name.trim_start_matches("E.")];
+        assert_eq!(tensor.shape, spec.dims, "{}", spec.name);
+        let values = spec.pack(&tensor.data).unwrap();
+        check.given_tensor(&spec.name, Tensor::from_device(spec.shape(), &values));
+    }
+    check.expect("mu", Layout::Map, code.mu);
+    check.expect("logvar", Layout::Map, code.logvar);
     check.run();
 }

@@ -224,9 +224,107 @@ fn synthesis_draws_what_the_sample_sheets_show() {
         code(&format!("{elsewhere} --no-instance --size 60x64")),
         Some(2)
     );
+    assert_eq!(
+        code(&format!("{elsewhere} --no-instance --style-seed 1")),
+        Some(2),
+        "no styles"
+    );
     accepted(&format!("{elsewhere} --no-instance --size 96x64"));
     let large = image::open(format!("{pictures}/new/00000.png")).unwrap();
     assert_eq!((large.width(), large.height()), (96, 64));
+}
+
+#[test]
+fn styles_are_trained_resumed_and_drawn_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (set, whole, stopped) = (path("set"), path("whole"), path("stopped"));
+    accepted(&format!(
+        "landscapes --out {set} --count 4 --val 1 --size 64x64"
+    ));
+    let options = "--preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --niter 2 --niter-decay 0 --no-vgg-loss --samples 1 \
+                   --use-vae --z-dim 6 --enc-size 128 --display-freq 100 --print-freq 1";
+    accepted(&format!("train {set} --out {whole} {options}"));
+    accepted(&format!(
+        "train {set} --out {stopped} --max-steps 1 {options}"
+    ));
+    accepted(&format!("train --out {stopped} --resume"));
+    let [one, other] = [&whole, &stopped].map(|run| Checkpoint::load(run.as_ref()).unwrap());
+    assert!(one.networks == other.networks, "weights and statistics");
+    assert!(one.moments == other.moments, "moments");
+    assert!(one.moments.contains_key("v.E.fc_mu.weight"));
+    assert!(lines(whole.as_ref())[0]["losses"]["KLD"].is_number());
+
+    let layout = format!("{set}/val_label/00000.png --instances {set}/val_inst/00000.png");
+    let synth = |out: &str, styles: &str| {
+        accepted(&format!(
+            "synth {whole} {layout} --out {} {styles}",
+            path(out)
+        ));
+        let picture = |name: String| image::open(path(&name)).unwrap().into_rgb8();
+        picture(out.to_owned())
+    };
+    // The sample sheet shows the most likely style of the photo.
+    let photo = format!("{set}/val_img/00000.png");
+    let sheet = image::open(format!("{whole}/samples/step-00000004.png")).unwrap();
+    let shown = image::imageops::crop_imm(&sheet.into_rgb8(), 72, 4, 64, 64).to_image();
+    let mean = synth("mean.png", &format!("--style-image {photo}"));
+    assert!(mean == shown, "the same pixels");
+    let draw = format!("--style-image {photo} --style-sample");
+    assert!(synth("draw.png", &draw) != mean);
+    assert!(synth("zero.png", "") == synth("seed.png", "--style-seed 0"));
+
+    accepted(&format!(
+        "synth {whole} {layout} --out {} --style-seed 6 --samples 3",
+        path("several")
+    ));
+    let several = |i: usize| image::open(path(&format!("several/00000-0{i}.png"))).unwrap();
+    assert!(several(1).into_rgb8() == synth("seven.png", "--style-seed 7"));
+    assert!(several(0) != several(2));
+    accepted(&format!(
+        "synth {whole} {layout} --out {} --style-mix 7 {photo} --samples 2",
+        path("mix")
+    ));
+    let mix = |i: usize| image::open(path(&format!("mix/00000-0{i}.png"))).unwrap();
+    assert!(mix(0) == several(1), "a mix begins at its first style");
+    assert!(mix(1).into_rgb8() == mean, "and ends at its last");
+
+    for (styles, why) in [
+        ("--size 128x64", "64x64 only"),
+        (
+            &format!("--style-image {photo} --samples 2"),
+            "--style-sample",
+        ),
+        (
+            &format!("--style-image {photo} --style-seed 2"),
+            "--style-sample",
+        ),
+        ("--style-mix 1 2 --samples 1", "2 or more"),
+    ] {
+        let output = run(&format!(
+            "synth {whole} {layout} --out {} {styles}",
+            path("no")
+        ));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(why), "{error}");
+    }
+    // Without its encoder a generator still has styles, but takes none from pictures.
+    let mut alone = one;
+    alone
+        .networks
+        .tensors
+        .retain(|name, _| name.starts_with("G."));
+    let checkpoint = dir.path().join("alone.safetensors");
+    alone.save(&checkpoint).unwrap();
+    let alone = format!("synth {} {layout} --out", checkpoint.display());
+    accepted(&format!("{alone} {} --style-seed 7", path("alone.png")));
+    let drawn = image::open(path("alone.png")).unwrap();
+    assert!(drawn == several(1));
+    let output = run(&format!("{alone} {} --style-image {photo}", path("no")));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("no encoder"), "{error}");
 }
 
 #[test]

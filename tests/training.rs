@@ -78,6 +78,7 @@ fn step(
         photos: &pictures.photos,
         map: &pictures.map,
         windows: tables,
+        noise: [&[], &[]],
     };
     let schedule = Schedule {
         generator: Some(1e-3),

@@ -53,6 +53,7 @@ fn step(trainer: &mut Trainer) -> Result<Losses> {
         photos: &photos,
         map: &map,
         windows: &trainer.inputs().tables(&map)?,
+        noise: [&[], &[]],
     };
     let schedule = Schedule {
         generator: Some(1e-4),
@@ -71,7 +72,7 @@ fn train(model: ModelConfig) -> [StateDict; 2] {
         assert_eq!(losses.0.len(), 4, "{what}");
     }
     let mut synthesis = trainer.synthesis(2).unwrap();
-    let pictures = trainer.synthesise(&mut synthesis, &map()).unwrap();
+    let pictures = trainer.synthesise(&mut synthesis, &map(), &[]).unwrap();
     let is_picture = |v: &f64| v.abs() <= 1.0;
     assert!(pictures.data().iter().all(is_picture), "{what}");
     let after = trainer.weights().unwrap();

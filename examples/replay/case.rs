@@ -5,7 +5,7 @@ use safetensors::{Dtype, SafeTensors};
 use spadework::data::Grid;
 use spadework::data::augment::instance_edges;
 use spadework::gpu::Gpu;
-use spadework::model::{Feed, Generator, Keep, Schedule, Trainer, Training, planar};
+use spadework::model::{Feed, Generator, Keep, Schedule, Style, Trainer, Training, planar};
 use spadework::state::{HostTensor, StateDict};
 use spadework::windows::IdMap;
 use spadework::{Error, Result};
@@ -93,10 +93,21 @@ impl<'a> Case<'a> {
         let step = format!("step{i}.");
         let map = self.map(&step)?;
         let windows = trainer.inputs().tables(&map)?;
+        let has_noise = self.settings.model.use_vae;
+        let noise = |name: &str| match has_noise {
+            true => Ok(self.get::<f32>(&format!("{step}in.{name}"), Dtype::F32)?.1),
+            false => Ok(Vec::new()),
+        };
+        let of_generator = match schedule.generator {
+            Some(_) => noise("eps_G")?,
+            None => Vec::new(),
+        };
+        let of_discriminator = noise("eps_D")?;
         let feed = Feed {
             photos: &self.photos(&step)?,
             map: &map,
             windows: &windows,
+            noise: [&of_generator, &of_discriminator],
         };
         let losses = trainer.step(&feed, schedule)?;
         let mut answer =
@@ -115,6 +126,14 @@ impl<'a> Case<'a> {
         };
         if schedule.generator.is_some() {
             answer("fake_G".into(), trainer.read_generator_step("fake")?);
+            for name in generator
+                .iter()
+                .filter(|name| *name == "mu" || *name == "logvar")
+            {
+                let mut code = trainer.read_generator_step(name)?;
+                code.shape.truncate(2);
+                answer(name.clone(), code);
+            }
             for name in generator.iter().filter(is_wanted) {
                 answer(name.clone(), trainer.read_generator_step(name)?);
             }
@@ -129,7 +148,13 @@ impl<'a> Case<'a> {
     fn evaluate(&self, gpu: &Arc<Gpu>, state: &StateDict, prefix: &str) -> Result<HostTensor> {
         let map = self.map(prefix)?;
         let mut generator = Generator::new(gpu, self.settings.model.clone(), state)?;
-        Ok(planar(&generator.pictures(&map)?))
+        let mut styles = Vec::new();
+        if self.settings.model.use_vae {
+            let (_, z) = self.get::<f32>(&format!("{prefix}in.z"), Dtype::F32)?;
+            let z = z.chunks_exact(self.settings.model.z_dim);
+            styles = z.map(|z| Style::new(z.to_vec())).collect::<Result<_>>()?;
+        }
+        Ok(planar(&generator.pictures(&map, &styles)?))
     }
 
     fn has(&self, name: &str) -> bool {

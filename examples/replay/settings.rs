@@ -13,20 +13,9 @@ pub struct Settings {
     pub vgg_divisor: usize,
 }
 
-/// Settings that describe the recording or a part that is not in use.
-const WITHOUT_EFFECT: [&str; 12] = [
-    "name",
-    "seed",
-    "batch",
-    "steps",
-    "init",
-    "kind",
-    "full",
-    "z_dim",
-    "enc_size",
-    "norm_E",
-    "nef",
-    "lambda_kld",
+/// Settings that describe the recording, or that nothing reads.
+const WITHOUT_EFFECT: [&str; 8] = [
+    "name", "seed", "batch", "steps", "init", "kind", "full", "nef",
 ];
 
 impl Settings {
@@ -63,6 +52,10 @@ impl Settings {
             }
             "norm_G" => model.norm_g = text(name, value)?.parse().map_err(Error::Usage)?,
             "norm_D" => model.norm_d = text(name, value)?.parse().map_err(Error::Usage)?,
+            "norm_E" => model.norm_e = text(name, value)?.parse().map_err(Error::Usage)?,
+            "use_vae" => model.use_vae = flag(name, value)?,
+            "z_dim" => model.z_dim = integer(name, value)?,
+            "enc_size" => model.enc_size = integer(name, value)?,
             "crop_size" => model.crop_size = integer(name, value)?,
             "aspect_ratio" => model.aspect_ratio = number(name, value)?,
             "label_nc" => model.label_nc = integer(name, value)?,
@@ -84,6 +77,7 @@ impl Settings {
             "no_ganFeat_loss" => loss.gan_feat_loss = !flag(name, value)?,
             "no_vgg_loss" => loss.vgg_loss = !flag(name, value)?,
             "lambda_feat" => loss.lambda_feat = number(name, value)?,
+            "lambda_kld" => loss.lambda_kld = number(name, value)?,
             "lambda_vgg" => loss.lambda_vgg = number(name, value)?,
             "vgg_div" => self.vgg_divisor = integer(name, value)?,
             "lr" => optim.lr = number(name, value)?,
@@ -101,7 +95,6 @@ impl Settings {
 /// Settings that may only have the value that is built.
 fn fixed(name: &str, value: &Value) -> Result<()> {
     let only = match name {
-        "use_vae" => json!(false),
         "output_nc" => json!(3),
         "netG" => json!("spade"),
         "netD" => json!("multiscale"),

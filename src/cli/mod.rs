@@ -9,6 +9,7 @@ mod inspect;
 mod interrupt;
 mod landscapes;
 mod report;
+mod style;
 mod synth;
 mod train;
 
@@ -51,6 +52,7 @@ enum Command {
     /// Train on photographs with label maps, or on built-in landscapes
     Train(Box<train::Args>),
     /// Turn label maps into pictures
+    #[command(after_help = synth::EXAMPLES)]
     Synth(synth::Args),
     /// Show what a checkpoint holds
     Inspect(inspect::Args),

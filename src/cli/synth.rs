@@ -9,6 +9,16 @@ use spadework::data::folder::pictures;
 use spadework::gpu::Gpu;
 use spadework::{Error, Generator, Layout, Result, picture};
 
+use super::style;
+
+/// Shown below the options.
+pub const EXAMPLES: &str = "Examples:
+  spadework synth runs/street street/val_label --out pictures
+  spadework synth runs/street map.png --out pictures --style-seed 7 --samples 4
+  spadework synth runs/street map.png --out dusk.png --style-image dusk.jpg
+  spadework synth runs/street map.png --out pictures --style-image dusk.jpg --style-sample --samples 4
+  spadework synth runs/street map.png --out pictures --style-mix noon.jpg dusk.jpg --samples 9";
+
 /// Options of `synth`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,13 +43,16 @@ pub struct Args {
     /// Write a line of JSON for each picture
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    styles: style::Styles,
 }
 
-/// One picture to draw.
+/// One layout to draw.
 struct Job {
     labels: PathBuf,
     instances: Option<PathBuf>,
-    out: PathBuf,
+    /// The picture of each style.
+    outs: Vec<PathBuf>,
 }
 
 /// What is told of a picture.
@@ -47,6 +60,7 @@ struct Job {
 struct Drawn<'a> {
     labels: &'a Path,
     picture: &'a Path,
+    style: Option<&'a str>,
     layout_size: [usize; 2],
     picture_size: [usize; 2],
     seconds: f64,
@@ -55,6 +69,7 @@ struct Drawn<'a> {
 
 /// Draws every picture.
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
+    args.styles.validate()?;
     let jobs = jobs(args)?;
     let gpu = Gpu::open(adapter)?;
     let mut generator = Generator::load_on(&gpu, &args.checkpoint)?;
@@ -64,29 +79,43 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
         ));
     }
     let size = args.size.unwrap_or(generator.size());
+    if generator.has_styles() && size != generator.size() {
+        let [width, height] = generator.size();
+        return Err(Error::Usage(format!(
+            "--size: a generator with styles draws pictures of {width}x{height} only, the size it was trained for"
+        )));
+    }
+    let styles = args.styles.resolve(&mut generator)?;
     let stop = super::interrupt::flag()?;
-    let bar = super::bar(jobs.len() as u64, "drawing");
+    let bar = super::bar((jobs.len() * styles.len()) as u64, "drawing");
     for job in &jobs {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
-        let start = Instant::now();
         let layout = Layout::read(&job.labels, job.instances.as_deref(), generator.space())?;
-        let drawn = generator.synth_at(&layout, size)?;
-        if let Some(folder) = job.out.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot create", folder, e))?;
+        for (style, out) in styles.iter().zip(&job.outs) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            let start = Instant::now();
+            let drawn = match style {
+                Some((style, _)) => generator.synth_in_style(&layout, style)?,
+                None => generator.synth_at(&layout, size)?,
+            };
+            if let Some(folder) = out.parent() {
+                std::fs::create_dir_all(folder)
+                    .map_err(|e| Error::io("cannot create", folder, e))?;
+            }
+            picture::save(out, &drawn)?;
+            let drawn = Drawn {
+                labels: &job.labels,
+                picture: out,
+                style: style.as_ref().map(|(_, name)| name.as_str()),
+                layout_size: layout.size(),
+                picture_size: size,
+                seconds: start.elapsed().as_secs_f64(),
+                executed_macs: generator.executed_macs(),
+            };
+            bar.suspend(|| tell(&drawn, args.json))?;
+            bar.inc(1);
         }
-        picture::save(&job.out, &drawn)?;
-        let drawn = Drawn {
-            labels: &job.labels,
-            picture: &job.out,
-            layout_size: layout.size(),
-            picture_size: size,
-            seconds: start.elapsed().as_secs_f64(),
-            executed_macs: generator.executed_macs(),
-        };
-        bar.suspend(|| tell(&drawn, args.json))?;
-        bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(())
@@ -99,9 +128,11 @@ fn tell(drawn: &Drawn, json: bool) -> Result<()> {
         return super::print(&(line + "\n"));
     }
     let [[w, h], [pw, ph]] = [drawn.layout_size, drawn.picture_size];
+    let style = drawn.style.map(|name| format!("style {name}, "));
     super::print(&format!(
-        "{}  layout {w}x{h}, picture {pw}x{ph}, {:.2} s, {:.2} GMAC\n",
+        "{}  layout {w}x{h}, picture {pw}x{ph}, {}{:.2} s, {:.2} GMAC\n",
         drawn.picture.display(),
+        style.unwrap_or_default(),
         drawn.seconds,
         drawn.executed_macs as f64 / 1e9
     ))
@@ -113,10 +144,14 @@ fn jobs(args: &Args) -> Result<Vec<Job>> {
         true => folder_jobs(args)?,
         false => vec![single_job(args)?],
     };
-    match jobs.iter().find(|job| job.out.exists()) {
-        Some(job) => Err(Error::Usage(format!(
+    match jobs
+        .iter()
+        .flat_map(|job| &job.outs)
+        .find(|out| out.exists())
+    {
+        Some(out) => Err(Error::Usage(format!(
             "{} exists and nothing is ever overwritten: choose another --out",
-            job.out.display()
+            out.display()
         ))),
         None => Ok(jobs),
     }
@@ -128,14 +163,29 @@ fn single_job(args: &Args) -> Result<Job> {
     let name = labels
         .file_name()
         .ok_or_else(|| Error::Usage(format!("{} is no label map", labels.display())))?;
+    let out = match is_file {
+        true => args.out.clone(),
+        false => args.out.join(name).with_extension("png"),
+    };
     Ok(Job {
         labels: labels.clone(),
         instances: args.instances.clone(),
-        out: match is_file {
-            true => args.out.clone(),
-            false => args.out.join(name).with_extension("png"),
-        },
+        outs: numbered(out, args.styles.count()),
     })
+}
+
+/// Names for several pictures of one layout: `street.png`, or `street-00.png`, `street-01.png` and so on.
+fn numbered(out: PathBuf, count: usize) -> Vec<PathBuf> {
+    if count == 1 {
+        return vec![out];
+    }
+    let digits = (count - 1).to_string().len().max(2);
+    let name = |i| {
+        let mut name = out.file_stem().unwrap_or_default().to_owned();
+        name.push(format!("-{i:0digits$}.png"));
+        out.with_file_name(name)
+    };
+    (0..count).map(name).collect()
 }
 
 fn folder_jobs(args: &Args) -> Result<Vec<Job>> {
@@ -165,7 +215,7 @@ fn folder_jobs(args: &Args) -> Result<Vec<Job>> {
         Ok(Job {
             labels,
             instances,
-            out: args.out.join(file),
+            outs: numbered(args.out.join(file), args.styles.count()),
         })
     };
     pictures(&args.labels)?.into_iter().map(job).collect()

@@ -170,6 +170,9 @@ pub struct ModelConfig {
     /// Length of a style.
     #[arg(long, value_name = "N")]
     pub z_dim: usize,
+    /// Side of the square to which the encoder resizes photos.
+    #[arg(long, value_name = "PIXELS")]
+    pub enc_size: usize,
     /// Initial weights.
     #[command(flatten)]
     pub init: InitConfig,
@@ -196,6 +199,7 @@ impl Default for ModelConfig {
             n_layers_d: 4,
             use_vae: false,
             z_dim: 256,
+            enc_size: 256,
             init: InitConfig::default(),
         }
     }
@@ -253,6 +257,7 @@ impl ModelConfig {
             ("num_d", self.num_d, 8),
             ("n_layers_d", self.n_layers_d, 8),
             ("z_dim", self.z_dim, 1 << 16),
+            ("enc_size", self.enc_size, 1 << 12),
         ];
         if let Some((name, value, most)) = wide
             .into_iter()

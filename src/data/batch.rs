@@ -187,6 +187,13 @@ pub fn layout(
     IdMap::from_labels([1, height, width], &labels.data, edges.as_deref())
 }
 
+/// A photo at the network's size, in -1..1: the input of the encoder.
+pub fn photo(photo: &Grid<[u8; 3]>, [width, height]: [usize; 2]) -> Vec<f32> {
+    let mut values = Vec::with_capacity(width * height * 3);
+    normalise(&View::whole(width, height).photo(photo), &mut values);
+    values
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, HashMap};
 pub struct DenseMacs {
     /// The first layer.
     pub fc: u64,
+    /// The first layer of a generator with styles, which has no label map to convolve.
+    pub styles: u64,
     /// Hidden layers of SPADE.
     pub shared: u64,
     /// Gamma and beta.
@@ -38,8 +40,11 @@ impl DenseMacs {
         let sizes = sizes(config.upsampling);
         let mut macs = Self::default();
         for spec in generator_params(config).specs() {
-            let &[cout, cin, kh, kw] = spec.dims.as_slice() else {
-                continue;
+            let [cout, cin, kh, kw] = match *spec.dims.as_slice() {
+                [cout, cin, kh, kw] => [cout, cin, kh, kw],
+                // The linear first layer of a generator with styles, which writes the whole first grid at once.
+                [_, cin] => [16 * config.ngf, cin, 1, 1],
+                _ => continue,
             };
             let layer = spec.name.trim_start_matches("G.");
             let block = layer.split('.').next().unwrap_or_default();
@@ -62,6 +67,7 @@ impl DenseMacs {
                 macs.concatenated += (pixels * cout * config.semantic_nc() * kh * kw) as u64;
             }
             let kind = match layer {
+                _ if block == "fc" && config.use_vae => &mut macs.styles,
                 layer if block == "fc" && layer.starts_with("fc") => &mut macs.fc,
                 _ if block == "conv_img" => &mut macs.image,
                 layer if layer.contains(".mlp_shared.") => &mut macs.shared,
@@ -81,7 +87,7 @@ impl DenseMacs {
 
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.of_labels() + self.convs + self.shortcuts + self.image
+        self.of_labels() + self.styles + self.convs + self.shortcuts + self.image
     }
 }
 

@@ -1,14 +1,15 @@
-//! The generator, Figure 4 (right): no encoder, only the label map at every size, through SPADE or, in the baseline of
-//! the ablation, by concatenation.
+//! The generator, Figure 4 (right): the label map at every size, through SPADE or, in the baseline of the ablation, by
+//! concatenation, and in front of all the label map or a style.
 
 use super::concat::{concat_block, concat_block_params, concat_conv};
 use super::inputs::Inputs;
 use super::net::{Mode, Net};
-use super::params::Params;
+use super::params::{Layout, Params};
 use super::spade::{Norm, block, block_params};
 use crate::config::{ModelConfig, NetG, SpadeNorm, Upsampling};
 use crate::graph::ValueId;
 use crate::ops::activation::{Activation, Kind};
+use crate::ops::copy::Reshape;
 use crate::ops::labels::{LabelRows, Lookup};
 use crate::ops::norm::EpsRule;
 use crate::{Error, Result};
@@ -71,7 +72,13 @@ pub(super) fn shortcuts(upsampling: Upsampling) -> Vec<usize> {
 pub fn generator_params(config: &ModelConfig) -> Params {
     let mut p = Params::new(config.init);
     let (first, labels) = (16 * config.ngf, config.semantic_nc());
-    p.conv("G.fc", [first, labels, 3, 3], false, true);
+    if config.use_vae {
+        let [h, w] = config.latent();
+        let map = Layout::ToMap { h, w };
+        p.linear("G.fc", [first * h * w, config.z_dim], map);
+    } else {
+        p.conv("G.fc", [first, labels, 3, 3], false, true);
+    }
     let mut width = first;
     for Block {
         name, fin, fout, ..
@@ -94,11 +101,16 @@ pub fn generator_params(config: &ModelConfig) -> Params {
     p
 }
 
-/// Pictures in -1..1 from label maps.
+/// Pictures in -1..1 from label maps, and from styles where the configuration has them.
 ///
 /// # Errors
 /// If a batch norm of the first block would see one value only.
-pub fn generator(net: &mut Net, config: &ModelConfig, inputs: &Inputs) -> Result<ValueId> {
+pub fn generator(
+    net: &mut Net,
+    config: &ModelConfig,
+    inputs: &Inputs,
+    styles: Option<ValueId>,
+) -> Result<ValueId> {
     let [n, h, w] = inputs.grid();
     let has_batch_norm = config.norm_g.kind != SpadeNorm::Instance;
     if net.mode != Mode::Evaluation && has_batch_norm && n * h * w == 1 {
@@ -115,7 +127,10 @@ pub fn generator(net: &mut Net, config: &ModelConfig, inputs: &Inputs) -> Result
             _ => EpsRule::Add,
         },
     };
-    let mut x = fc(net, inputs)?;
+    let mut x = match styles {
+        Some(styles) => fc_of_styles(net, config, inputs, styles)?,
+        None => fc(net, inputs)?,
+    };
     let mut doublings = 0;
     for Block { name, up, .. } in blocks(config.upsampling) {
         doublings += usize::from(up);
@@ -150,4 +165,23 @@ fn fc(net: &mut Net, inputs: &Inputs) -> Result<ValueId> {
     let rows = net.apply(LabelRows { relu: false }, &[w, b, windows])?;
     let [n, h, w] = inputs.grid();
     net.apply(Lookup { n, h, w }, &[rows, windows])
+}
+
+/// The first layer of a generator with styles: linear, and fitted to the size it was trained for.
+fn fc_of_styles(
+    net: &mut Net,
+    config: &ModelConfig,
+    inputs: &Inputs,
+    styles: ValueId,
+) -> Result<ValueId> {
+    let [_, h, w] = inputs.grid();
+    if [h, w] != config.latent() {
+        let [height, width] = config.output();
+        return Err(Error::Usage(format!(
+            "a generator with styles draws pictures of {width}x{height} only, the size it was trained for"
+        )));
+    }
+    let map = net.conv(styles, "G.fc", 1, 0)?;
+    let c = 16 * config.ngf;
+    net.apply(Reshape { h, w, c }, &[map])
 }

@@ -1,4 +1,4 @@
-//! How weights start, reproducibly: every tensor draws from a generator of its own, seeded by the run and its name.
+//! Random numbers, reproducibly: every tensor draws from a generator of its own, seeded by the run and its name.
 
 use super::params::{Init, ParamSpec};
 use rand::{RngExt, SeedableRng};
@@ -27,6 +27,12 @@ pub fn initial(spec: &ParamSpec, seed: u64) -> Option<Vec<f32>> {
         Init::Orthogonal { gain } => orthogonal(&mut rng, spec.dims[0], spec.len(), gain),
     };
     Some(values.into_iter().map(|x| x as f32).collect())
+}
+
+/// Standard normal numbers from the generator of a name: the noise of a step, a random style.
+pub fn normal(seed: u64, name: &str, count: usize) -> Vec<f32> {
+    let mut rng = rng(seed, name);
+    (0..count).map(|_| gauss(&mut rng) as f32).collect()
 }
 
 fn scale_to(vector: &mut [f64], length: f64) {

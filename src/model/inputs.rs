@@ -18,9 +18,10 @@ pub struct Inputs {
     doublings: usize,
     channels: usize,
     ids: usize,
+    z_dim: usize,
     specs: Vec<WindowSpec>,
-    /// Index of the table for `fc`.
-    first: usize,
+    /// Index of the table for `fc`, where it reads the label map.
+    first: Option<usize>,
     /// Index of the table for the first discriminator, where there is one.
     patches: Option<usize>,
 }
@@ -68,11 +69,13 @@ impl Inputs {
     /// What synthesis of `n` pictures from a first grid of this height and width reads.
     pub fn synthesis(config: &ModelConfig, n: usize, latent: [usize; 2]) -> Self {
         let mut specs = levels(config, latent);
-        // `fc` has a kernel of 3 always, the SPADE layers of that grid one of their own.
-        let fc = label_windows(latent, 0, 3);
-        let first = specs.iter().position(|s| *s == fc).unwrap_or_else(|| {
-            specs.push(fc);
-            specs.len() - 1
+        let first = (!config.use_vae).then(|| {
+            // `fc` has a kernel of 3 always, the SPADE layers of that grid one of their own.
+            let fc = label_windows(latent, 0, 3);
+            specs.iter().position(|s| *s == fc).unwrap_or_else(|| {
+                specs.push(fc);
+                specs.len() - 1
+            })
         });
         Self {
             n,
@@ -80,6 +83,7 @@ impl Inputs {
             doublings: config.upsampling.doublings(),
             channels: config.semantic_nc(),
             ids: config.label_nc + usize::from(config.dontcare),
+            z_dim: config.z_dim,
             specs,
             first,
             patches: None,
@@ -156,6 +160,21 @@ impl Inputs {
         format!("photos.{}x{h}x{w}", self.n)
     }
 
+    /// Name of the styles of synthesis on the device.
+    pub fn styles_name(&self) -> String {
+        format!("styles.{}x{}", self.n, self.z_dim)
+    }
+
+    /// Name of the noise that a training step draws its styles with.
+    pub fn noise_name(&self, step: &str) -> String {
+        format!("noise.{step}")
+    }
+
+    /// Shape of styles and of the noise they are drawn with.
+    pub fn styles_shape(&self) -> Shape {
+        Shape::new(self.n, 1, 1, self.z_dim)
+    }
+
     /// Builds the packed tables of a map of symbols.
     ///
     /// # Errors
@@ -207,7 +226,11 @@ impl Inputs {
 
     /// Windows of labels on the first grid for a kernel of 3.
     pub(super) fn first(&self, net: &mut Net) -> Result<ValueId> {
-        self.table(net, self.first)
+        let index = self.first.ok_or_else(|| Error::Shape {
+            op: "model",
+            message: "a generator with styles has no table for its first layer".into(),
+        })?;
+        self.table(net, index)
     }
 
     /// The label map after some doublings of the first grid.
@@ -251,10 +274,32 @@ impl Inputs {
             .input(&self.symbols_name(), Ty::Symbols(self.n * h * w))
     }
 
+    /// Styles of synthesis.
+    pub(super) fn styles(&self, net: &mut Net) -> Result<ValueId> {
+        let ty = Ty::Dense(self.styles_shape());
+        net.graph.input(&self.styles_name(), ty)
+    }
+
+    /// The noise that a training step draws its styles with.
+    pub(super) fn noise(&self, net: &mut Net, step: &str) -> Result<ValueId> {
+        let ty = Ty::Dense(self.styles_shape());
+        net.graph.input(&self.noise_name(step), ty)
+    }
+
     /// The photos.
     pub(super) fn photos(&self, net: &mut Net) -> Result<ValueId> {
         let [h, w] = self.output();
         let ty = Ty::Dense(Shape::new(self.n, h, w, 3));
         net.graph.input(&self.photos_name(), ty)
     }
+}
+
+/// Rows of `c` numbers as the device takes them, padded with zeros to whole vectors.
+pub(super) fn padded(values: &[f32], c: usize) -> Vec<f32> {
+    let width = c.next_multiple_of(4);
+    let mut rows = vec![0.0; values.len() / c * width];
+    for (row, values) in rows.chunks_exact_mut(width).zip(values.chunks_exact(c)) {
+        row[..c].copy_from_slice(values);
+    }
+    rows
 }

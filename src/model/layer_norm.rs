@@ -56,8 +56,14 @@ pub fn layer_norm(net: &mut Net, x: ValueId, name: &str, kind: NormKind) -> Resu
             net.apply(GroupNorm { groups, eps }, &[x])?
         }
         (NormKind::Batch | NormKind::SyncBatch, Mode::Training | Mode::BatchStatistics) => {
-            let results = net.graph.apply_all(moments(false), &[x])?;
             let count = net.graph.shape(x).rows();
+            if count == 1 {
+                return Err(Error::Usage(format!(
+                    "norm {kind}: {name} would see one value, on which a batch norm cannot train; use a larger batch, \
+                     crop_size or enc_size"
+                )));
+            }
+            let results = net.graph.apply_all(moments(false), &[x])?;
             net.track(name, results[1], results[2], count)?;
             results[0]
         }

@@ -1,6 +1,8 @@
-//! The losses: adversarial, feature matching and perceptual (section 3 of the paper, after pix2pixHD).
+//! The losses: adversarial, feature matching and perceptual (section 3 of the paper, after pix2pixHD), and of styles
+//! the divergence.
 
 use super::discriminator::Verdict;
+use super::encoder::Code;
 use super::net::Net;
 use super::vgg::{STAGE_WEIGHTS, vgg};
 use crate::Result;
@@ -8,7 +10,7 @@ use crate::config::GanMode;
 use crate::graph::ValueId;
 use crate::ops::Real;
 use crate::ops::elementwise::{Add, Scale};
-use crate::ops::loss::{L1, MeanLoss, Term};
+use crate::ops::loss::{KlDivergence, L1, MeanLoss, Term};
 
 /// Whose logits a loss judges, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,15 @@ pub fn feature_matching(
         }
     }
     weighted_sum(net, &distances, lambda / fake.len() as f32)
+}
+
+/// Divergence of encoded styles from the standard normal distribution, summed over batch and coordinates.
+///
+/// # Errors
+/// If shapes do not fit.
+pub fn divergence(net: &mut Net, code: Code, lambda: f32) -> Result<ValueId> {
+    let sum = net.apply(KlDivergence {}, &[code.mu, code.logvar])?;
+    weighted_sum(net, &[sum], lambda)
 }
 
 /// Perceptual loss: L1 between VGG features of synthesised pictures and of photos.

@@ -3,6 +3,8 @@
 pub mod concat;
 pub mod cost;
 pub mod discriminator;
+pub mod encoder;
+pub mod encoding;
 mod fit;
 pub mod generator;
 pub mod init;
@@ -15,11 +17,14 @@ pub mod net;
 pub mod params;
 pub mod spade;
 pub mod step;
+pub mod style;
 pub mod synthesis;
 pub mod trainer;
 pub mod vgg;
 
+pub use encoding::Encoding;
 pub use inputs::Inputs;
 pub use step::{Keep, Training};
+pub use style::{Encoded, Style};
 pub use synthesis::{Generator, Synthesis};
 pub use trainer::{Feed, Losses, Schedule, Trainer, planar};

@@ -24,6 +24,21 @@ pub enum Layout {
         /// Kernel columns.
         kw: usize,
     },
+    /// A linear layer that reads whole maps, out x (c h w): filters as large as the map.
+    FromMap {
+        /// Rows of the map.
+        h: usize,
+        /// Columns of the map.
+        w: usize,
+    },
+    /// A linear layer that writes whole maps, (c h w) x in, or its bias: filters of one pixel, in the order in which a
+    /// map lies on the device.
+    ToMap {
+        /// Rows of the map.
+        h: usize,
+        /// Columns of the map.
+        w: usize,
+    },
 }
 
 /// What becomes of a tensor in training.
@@ -119,6 +134,9 @@ impl ParamSpec {
             (Layout::Filter, &[cout, cin, kh, kw]) => Shape::weight(kh, kw, cin, cout),
             (Layout::Vector, &[c]) => Shape::vector(c),
             (Layout::Unfolded { kh, kw }, &[len]) => Shape::new(kh, kw, 1, len / (kh * kw)),
+            (Layout::FromMap { h, w }, &[out, len]) => Shape::weight(h, w, len / (h * w), out),
+            (Layout::ToMap { .. }, &[len, inputs]) => Shape::weight(1, 1, inputs, len),
+            (Layout::ToMap { .. }, &[len]) => Shape::vector(len),
             (layout, dims) => panic!("{}: {dims:?} as {layout:?}", self.name),
         }
     }
@@ -189,14 +207,22 @@ impl ParamSpec {
             Layout::Filter => [shape.n * shape.h, self.dims[1]],
             Layout::Vector => [1, 1],
             Layout::Unfolded { kh, kw } => [kh * kw, shape.c],
+            Layout::FromMap { h, w } => [h * w, self.dims[1] / (h * w)],
+            Layout::ToMap { .. } => [1, self.dims.get(1).copied().unwrap_or(1)],
         };
         let layout = self.layout;
         (0..self.len()).map(move |i| {
             let (tap, channel, filter) = (i % taps, i / taps % cin, i / taps / cin);
             match layout {
-                Layout::Filter => (tap * shape.w + channel) * width + filter,
+                Layout::Filter | Layout::FromMap { .. } => {
+                    (tap * shape.w + channel) * width + filter
+                }
                 Layout::Vector => filter,
                 Layout::Unfolded { .. } => tap * width + channel,
+                Layout::ToMap { h, w } => {
+                    let (map, pixel) = (filter / (h * w), filter % (h * w));
+                    channel * width + pixel * (shape.c / (h * w)) + map
+                }
             }
         })
     }
@@ -271,6 +297,28 @@ impl Params {
                 Role::Buffer,
                 Init::Unit,
             );
+        }
+    }
+
+    /// Adds a linear layer, out x in, and its bias.
+    pub fn linear(&mut self, name: &str, dims: [usize; 2], layout: Layout) {
+        let [out, inputs] = dims;
+        let [weight, bias] = Init::filters([out, inputs, 1, 1], false, self.init);
+        let of_bias = match layout {
+            Layout::ToMap { .. } => layout,
+            _ => Layout::Vector,
+        };
+        for (suffix, dims, layout, init) in [
+            ("weight", &dims[..], layout, weight),
+            ("bias", &dims[..1], of_bias, bias),
+        ] {
+            self.push(ParamSpec {
+                name: format!("{name}.{suffix}"),
+                dims: dims.to_vec(),
+                layout,
+                role: Role::Trained,
+                init,
+            });
         }
     }
 
@@ -351,6 +399,9 @@ mod tests {
             spec(&[8, 4, 1, 1], Layout::Filter),
             spec(&[7], Layout::Vector),
             spec(&[5 * 4 * 3], Layout::Unfolded { kh: 4, kw: 3 }),
+            spec(&[5, 6 * 3 * 2], Layout::FromMap { h: 3, w: 2 }),
+            spec(&[8 * 3 * 2, 5], Layout::ToMap { h: 3, w: 2 }),
+            spec(&[8 * 3 * 2], Layout::ToMap { h: 3, w: 2 }),
         ];
         for spec in cases {
             let values: Vec<f32> = (1..=spec.len()).map(|i| i as f32).collect();
@@ -360,6 +411,30 @@ mod tests {
             assert_eq!(device.len() - padding, values.len(), "{spec:?}");
             assert!(spec.pack(&values[1..]).is_err());
         }
+    }
+
+    #[test]
+    fn linear_layers_meet_maps_in_published_order() {
+        let (c, h, w) = (4, 2, 3);
+        let map: Vec<f32> = (0..c * h * w).map(|i| i as f32 + 1.0).collect();
+        // A map in published order becomes one with channels innermost.
+        let to = spec(&[c * h * w], Layout::ToMap { h, w });
+        let on_device = to.pack(&map).unwrap();
+        for (i, value) in on_device.iter().enumerate() {
+            let (pixel, channel) = (i / c, i % c);
+            assert_eq!(*value, map[channel * h * w + pixel]);
+        }
+        let weight = spec(&[c * h * w, 2], Layout::ToMap { h, w });
+        let doubled: Vec<f32> = map.iter().flat_map(|&v| [v, 100.0 + v]).collect();
+        let rows = weight.pack(&doubled).unwrap();
+        assert_eq!(rows[..c * h * w], on_device);
+        let second = &rows[c * h * w..2 * c * h * w];
+        assert!(second.iter().zip(&on_device).all(|(a, b)| *a == 100.0 + b));
+        // A row that reads a map lies as the map does, one filter to a vector.
+        let from = spec(&[1, c * h * w], Layout::FromMap { h, w });
+        let read = from.pack(&map).unwrap();
+        let first: Vec<f32> = read.chunks_exact(4).map(|vector| vector[0]).collect();
+        assert_eq!(first, on_device);
     }
 
     #[test]

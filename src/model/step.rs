@@ -1,16 +1,19 @@
 //! The two steps of a training iteration as graphs, in the order of the published code: first the generator, then,
 //! with its new weights, the discriminator. Losses are assembled here and nowhere else.
 //!
-//! Both steps run both networks in training mode, so running statistics and singular vectors of both advance twice
-//! an iteration. What a step changes it changes at its end, if every loss and gradient turned out finite.
+//! Both steps run all networks in training mode, so running statistics and singular vectors of each advance twice an
+//! iteration. With an encoder each step draws its styles with noise of its own, and one optimiser trains encoder and
+//! generator. What a step changes it changes at its end, if every loss and gradient turned out finite.
 
 use super::discriminator::{Verdict, discriminator_params, discriminators};
+use super::encoder::{Code, draw, encoder, encoder_params};
 use super::generator::{generator, generator_params};
 use super::inputs::Inputs;
-use super::losses::{Side, feature_matching, gan_loss, perceptual};
+use super::losses::{Side, divergence, feature_matching, gan_loss, perceptual};
 use super::net::{Mode, Net};
 use super::params::Params;
 use super::vgg::vgg_params;
+use crate::Result;
 use crate::config::{LossConfig, ModelConfig, NormKind};
 use crate::graph::autodiff::gradients;
 use crate::graph::{Graph, Shape, ValueId};
@@ -19,7 +22,6 @@ use crate::ops::adam::Adam;
 use crate::ops::copy::{Axis, Concat, CopyRange};
 use crate::ops::elementwise::Scale;
 use crate::ops::state::{Commit, Finite};
-use crate::{Error, Result};
 
 /// State that is 1 until a loss or gradient is not finite; while it is 0 no other state changes.
 pub const FINITE: &str = "finite";
@@ -55,6 +57,9 @@ impl Training {
     pub fn params(&self) -> Params {
         let mut params = generator_params(&self.model);
         params.extend(discriminator_params(&self.model));
+        if self.model.use_vae {
+            params.extend(encoder_params(&self.model));
+        }
         if let Some(divisor) = self.vgg() {
             params.extend(vgg_params(divisor));
         }
@@ -69,6 +74,7 @@ impl Training {
     /// Names of the losses of a generator step, in the published order.
     pub fn generator_losses(&self) -> Vec<&'static str> {
         let all = [
+            ("KLD", self.model.use_vae),
             ("GAN", true),
             ("GAN_Feat", self.loss.gan_feat_loss),
             ("VGG", self.vgg().is_some()),
@@ -86,37 +92,32 @@ impl Training {
         self.vgg_divisor.filter(|_| self.loss.vgg_loss)
     }
 
-    fn validate(&self) -> Result<()> {
-        if self.model.use_vae {
-            return Err(Error::Usage(
-                "use_vae: the image encoder is not built yet; train without it".into(),
-            ));
-        }
-        self.model.validate()
-    }
-
     /// The generator's step.
     ///
     /// # Errors
     /// If a setting is not supported or a size does not work out; the message names it.
     pub fn generator_step(&self, params: &Params, keep: Keep) -> Result<Graph> {
-        self.validate()?;
+        self.model.validate()?;
         let inputs = self.inputs();
         let mut net = Net::new(params, Mode::Training).like_parallel(&self.model);
-        let fake = generator(&mut net, &self.model, &inputs)?;
         let real = inputs.photos(&mut net)?;
+        let (fake, code) = self.pictures(&mut net, &inputs, real, "G")?;
         let [on_fake, on_real] = if self.judges_apart() {
             [fake, real].map(|pictures| discriminators(&mut net, &self.model, &inputs, pictures))
         } else {
             self.judge_together(&mut net, &inputs, fake, real)?.map(Ok)
         };
         let (on_fake, on_real) = (on_fake?, on_real?);
-        let losses = self.assemble(&mut net, fake, real, &on_fake, &on_real)?;
+        let losses = self.assemble(&mut net, [fake, real], code, &on_fake, &on_real)?;
         net.graph.output("fake", fake);
         if keep == Keep::Everything {
+            if let Some(Code { mu, logvar }) = code {
+                net.graph.output("mu", mu);
+                net.graph.output("logvar", logvar);
+            }
             keep_verdicts(&mut net, &on_fake, &on_real);
         }
-        self.finish(net, params, "G.", &losses, keep)
+        self.finish(net, params, "G", &losses, keep)
     }
 
     /// The discriminator's step.
@@ -124,11 +125,11 @@ impl Training {
     /// # Errors
     /// If a setting is not supported or a size does not work out; the message names it.
     pub fn discriminator_step(&self, params: &Params, keep: Keep) -> Result<Graph> {
-        self.validate()?;
+        self.model.validate()?;
         let inputs = self.inputs();
         let mut net = Net::new(params, Mode::Training).like_parallel(&self.model);
-        let fake = generator(&mut net, &self.model, &inputs)?;
         let real = inputs.photos(&mut net)?;
+        let (fake, _) = self.pictures(&mut net, &inputs, real, "D")?;
         let [on_fake, on_real] = self.judge_together(&mut net, &inputs, fake, real)?;
         let mode = self.loss.gan_mode;
         let losses = [
@@ -140,7 +141,25 @@ impl Training {
         }
         let names = self.discriminator_losses();
         let losses: Vec<_> = names.into_iter().zip(losses).collect();
-        self.finish(net, params, "D.", &losses, keep)
+        self.finish(net, params, "D", &losses, keep)
+    }
+
+    /// Pictures of the batch's label maps, with an encoder in styles drawn from what it says of the photos.
+    fn pictures(
+        &self,
+        net: &mut Net,
+        inputs: &Inputs,
+        photos: ValueId,
+        step: &str,
+    ) -> Result<(ValueId, Option<Code>)> {
+        if !self.model.use_vae {
+            return Ok((generator(net, &self.model, inputs, None)?, None));
+        }
+        let code = encoder(net, &self.model, photos)?;
+        let noise = inputs.noise(net, step)?;
+        let styles = draw(net, code, noise)?;
+        let fake = generator(net, &self.model, inputs, Some(styles))?;
+        Ok((fake, Some(code)))
     }
 
     /// Whether pictures and photos may go through the discriminator one after the other, which spares the backward
@@ -190,19 +209,20 @@ impl Training {
     fn assemble(
         &self,
         net: &mut Net,
-        fake: ValueId,
-        real: ValueId,
+        [fake, real]: [ValueId; 2],
+        code: Option<Code>,
         on_fake: &[Verdict],
         on_real: &[Verdict],
     ) -> Result<Vec<(&'static str, ValueId)>> {
         let mut losses = Vec::new();
         for name in self.generator_losses() {
-            let loss = match name {
-                "GAN" => {
+            let loss = match (name, code) {
+                ("KLD", Some(code)) => divergence(net, code, self.loss.lambda_kld as f32)?,
+                ("GAN", _) => {
                     let mode = self.loss.gan_mode;
                     gan_loss(net, &logits(on_fake), mode, Side::Generator)?
                 }
-                "GAN_Feat" => {
+                ("GAN_Feat", _) => {
                     feature_matching(net, on_fake, on_real, self.loss.lambda_feat as f32)?
                 }
                 _ => perceptual(net, fake, real, self.loss.lambda_vgg as f32)?,
@@ -212,16 +232,25 @@ impl Training {
         Ok(losses)
     }
 
+    /// Prefixes of the networks that a step trains.
+    fn trained(step: &str) -> &'static [&'static str] {
+        match step {
+            "G" => &["G.", "E."],
+            _ => &["D."],
+        }
+    }
+
     /// Gradients of the sum of losses, the verdict whether all is finite, and behind it every change of state.
     fn finish(
         &self,
         mut net: Net,
         params: &Params,
-        network: &str,
+        step: &str,
         losses: &[(&'static str, ValueId)],
         keep: Keep,
     ) -> Result<Graph> {
-        let trained: Vec<_> = params.trained(network).collect();
+        let networks = Self::trained(step).iter();
+        let trained: Vec<_> = networks.flat_map(|n| params.trained(n)).collect();
         let mut values = Vec::new();
         for spec in &trained {
             values.push(net.param(&spec.name)?);
@@ -244,7 +273,7 @@ impl Training {
             if keep == Keep::Everything {
                 net.graph.output(&format!("grad.{}", spec.name), grad);
             }
-            self.adam(&mut net.graph, &spec.name, value, grad, finite)?;
+            self.adam(&mut net.graph, step, &spec.name, [value, grad, finite])?;
         }
         for (state, new) in net.commits().to_vec() {
             let written = net.apply(Commit {}, &[state, new, finite])?;
@@ -259,10 +288,9 @@ impl Training {
     fn adam(
         &self,
         graph: &mut Graph,
+        step: &str,
         name: &str,
-        value: ValueId,
-        grad: ValueId,
-        finite: ValueId,
+        [value, grad, finite]: [ValueId; 3],
     ) -> Result<()> {
         let (beta1, beta2) = self.betas;
         let shape = graph.shape(value);
@@ -274,7 +302,7 @@ impl Training {
         inputs.extend([
             graph.state(&second_moment(name), shape)?,
             grad,
-            graph.input(&hyper_name(&name[..1]), hyper)?,
+            graph.input(&hyper_name(step), hyper)?,
             finite,
         ]);
         let adam = Adam {
@@ -299,9 +327,9 @@ pub fn second_moment(name: &str) -> String {
     format!("v.{name}")
 }
 
-/// Name of the input that holds Adam's step sizes for a network, `G` or `D`.
-pub fn hyper_name(network: &str) -> String {
-    format!("rate.{network}")
+/// Name of the input that holds Adam's step sizes in a step, `G` or `D`.
+pub fn hyper_name(step: &str) -> String {
+    format!("rate.{step}")
 }
 
 fn logits(verdicts: &[Verdict]) -> Vec<ValueId> {

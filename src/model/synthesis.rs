@@ -1,9 +1,12 @@
 //! Pictures from label maps, in evaluation mode: the one code path of sample sheets and of synthesis.
 
+use super::encoder::encoder_params;
+use super::encoding::Encoding;
 use super::generator::{generator, generator_params};
-use super::inputs::Inputs;
+use super::inputs::{Inputs, padded};
 use super::net::{Mode, Net};
 use super::params::Params;
+use super::style::{Encoded, Style};
 use super::trainer::upload_tables;
 use crate::config::ModelConfig;
 use crate::gpu::{Executor, Gpu, Store};
@@ -21,13 +24,12 @@ pub(super) fn synthesis_graph(
     params: &Params,
     inputs: &Inputs,
 ) -> Result<Graph> {
-    if config.use_vae {
-        return Err(Error::Usage(
-            "use_vae: generators with a style are not built yet".into(),
-        ));
-    }
     let mut net = Net::new(params, Mode::Evaluation);
-    let fake = generator(&mut net, config, inputs)?;
+    let styles = match config.use_vae {
+        true => Some(inputs.styles(&mut net)?),
+        false => None,
+    };
+    let fake = generator(&mut net, config, inputs, styles)?;
     net.graph.output("fake", fake);
     Ok(net.graph)
 }
@@ -35,6 +37,7 @@ pub(super) fn synthesis_graph(
 /// A plan for one number and size of pictures.
 pub struct Synthesis {
     inputs: Inputs,
+    has_styles: bool,
     executor: Executor,
 }
 
@@ -55,6 +58,7 @@ impl Synthesis {
         let plan = Plan::new(&graph, &store.gpu().target())?;
         Ok(Self {
             inputs,
+            has_styles: config.use_vae,
             executor: Executor::new(plan, store)?,
         })
     }
@@ -74,15 +78,45 @@ impl Synthesis {
         &self.inputs
     }
 
-    /// Pictures in -1..1, N x H x W x 3. The label maps may have any size: they are sampled to the grids.
+    /// Pictures in -1..1, N x H x W x 3. The label maps may have any size: they are sampled to the grids. A generator
+    /// with styles takes one for each map.
     ///
     /// # Errors
-    /// If an id has no channel, the number of maps is another, or the device was lost.
-    pub fn pictures(&mut self, store: &mut Store, map: &IdMap) -> Result<Tensor> {
+    /// If an id has no channel, the number of maps or styles is another, a style has another length, or the device was
+    /// lost.
+    pub fn pictures(&mut self, store: &mut Store, map: &IdMap, styles: &[Style]) -> Result<Tensor> {
         let tables = self.inputs.tables(map)?;
         upload_tables(store, &self.inputs, &tables)?;
+        self.upload_styles(store, styles)?;
         self.executor.replay(store)?;
         self.executor.read(store, "fake")
+    }
+
+    fn upload_styles(&self, store: &mut Store, styles: &[Style]) -> Result<()> {
+        let shape = self.inputs.styles_shape();
+        if !self.has_styles && styles.is_empty() {
+            return Ok(());
+        }
+        if !self.has_styles {
+            return Err(Error::Usage(
+                "this generator has no styles: it was trained without use_vae".into(),
+            ));
+        }
+        let lengths = || styles.iter().map(|style| style.coordinates().len());
+        if styles.len() != shape.n || lengths().any(|length| length != shape.c) {
+            return Err(Error::Data(format!(
+                "{} styles of {:?} coordinates, where {} of {} are needed",
+                styles.len(),
+                lengths().next().unwrap_or(0),
+                shape.n,
+                shape.c
+            )));
+        }
+        let rows: Vec<f32> = styles
+            .iter()
+            .flat_map(|style| padded(style.coordinates(), shape.c))
+            .collect();
+        store.write(&self.inputs.styles_name(), &rows)
     }
 }
 
@@ -92,16 +126,23 @@ pub struct Generator {
     params: Params,
     store: Store,
     latest: Option<Synthesis>,
+    has_encoder: bool,
+    encoding: Option<Encoding>,
 }
 
 impl Generator {
-    /// Puts weights, named as in a checkpoint (`G.fc.weight`), on a device.
+    /// Puts weights, named as in a checkpoint (`G.fc.weight`), on a device, with those of an encoder where there are
+    /// any.
     ///
     /// # Errors
     /// If a tensor is missing or has other dimensions than the configuration asks for.
     pub fn new(gpu: &Arc<Gpu>, config: ModelConfig, weights: &StateDict) -> Result<Self> {
         config.validate()?;
-        let params = generator_params(&config);
+        let mut params = generator_params(&config);
+        let has_encoder = config.use_vae && weights.tensors.keys().any(|k| k.starts_with("E."));
+        if has_encoder {
+            params.extend(encoder_params(&config));
+        }
         let mut store = Store::new(gpu.clone());
         for spec in params.specs() {
             let values = spec.find(&weights.tensors)?;
@@ -113,6 +154,8 @@ impl Generator {
             params,
             store,
             latest: None,
+            has_encoder,
+            encoding: None,
         })
     }
 
@@ -126,23 +169,58 @@ impl Generator {
         self.latest.as_ref().map_or(0, Synthesis::executed_macs)
     }
 
-    /// Pictures in -1..1, N x H x W x 3, at the size the generator was trained for.
+    /// Pictures in -1..1, N x H x W x 3, at the size the generator was trained for; styles as
+    /// [`Synthesis::pictures`] takes them.
     ///
     /// # Errors
     /// As [`Generator::pictures_at`].
-    pub fn pictures(&mut self, map: &IdMap) -> Result<Tensor> {
-        self.pictures_at(map, self.config.output())
+    pub fn pictures(&mut self, map: &IdMap, styles: &[Style]) -> Result<Tensor> {
+        self.pictures_at(map, styles, self.config.output())
     }
 
     /// Pictures of another height and width, which must be multiples of [`ModelConfig::scale`].
     ///
     /// # Errors
-    /// If the size is no such multiple, an id has no channel, or the device cannot hold the plan.
-    pub fn pictures_at(&mut self, map: &IdMap, size: [usize; 2]) -> Result<Tensor> {
+    /// If the size is no such multiple or any other with styles, an id has no channel, the styles do not fit, or the
+    /// device cannot hold the plan.
+    pub fn pictures_at(
+        &mut self,
+        map: &IdMap,
+        styles: &[Style],
+        size: [usize; 2],
+    ) -> Result<Tensor> {
         let mut synthesis = self.synthesis(map.n, size)?;
-        let pictures = synthesis.pictures(&mut self.store, map);
+        let pictures = synthesis.pictures(&mut self.store, map, styles);
         self.latest = Some(synthesis);
         pictures
+    }
+
+    /// Whether styles can be taken from photos.
+    pub fn has_encoder(&self) -> bool {
+        self.has_encoder
+    }
+
+    /// What the encoder says of a photo in -1..1, H x W x 3, as large as the generator's pictures.
+    ///
+    /// # Errors
+    /// If there is no encoder, the size is another, or the device cannot hold the plan.
+    pub fn encode(&mut self, photo: &[f32]) -> Result<Encoded> {
+        if !self.has_encoder {
+            return Err(Error::Usage(match self.config.use_vae {
+                true => {
+                    "this checkpoint holds no encoder, so it cannot take a style from a picture"
+                        .into()
+                }
+                false => "this generator has no styles: it was trained without use_vae".into(),
+            }));
+        }
+        let mut encoding = match self.encoding.take() {
+            Some(encoding) => encoding,
+            None => Encoding::new(&mut self.store, &self.config, &self.params)?,
+        };
+        let encoded = encoding.encode(&mut self.store, photo);
+        self.encoding = Some(encoding);
+        encoded
     }
 
     /// The plan for this number and size of pictures: the latest one if it fits.

@@ -1,10 +1,12 @@
 //! Training on a device: two plans an iteration over one store of weights, statistics and moments.
 
+use super::encoding::Encoding;
 use super::fit::advise;
 use super::init::initial;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, padded};
 use super::params::{Counter, ParamSpec, Params, Role};
 use super::step::{FINITE, Keep, ONE, Training, first_moment, hyper_name, second_moment};
+use super::style::{Encoded, Style};
 use super::synthesis::Synthesis;
 use crate::gpu::{Executor, Gpu, Store};
 use crate::graph::Shape;
@@ -26,6 +28,9 @@ pub struct Feed<'a> {
     pub map: &'a IdMap,
     /// Packed tables, in the order of [`Inputs::specs`].
     pub windows: &'a [Vec<u32>],
+    /// Standard normal noise that the generator's and the discriminator's step draw their styles with, N x `z_dim`
+    /// each; empty without an encoder.
+    pub noise: [&'a [f32]; 2],
 }
 
 /// What one iteration does.
@@ -115,7 +120,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Takes over the tensors whose names begin with `network`: `G.`, `D.`, `vgg.`, or nothing for all. Missing counters
+    /// Takes over the tensors whose names begin with `network`: `G.`, `D.`, `E.`, `vgg.`, or nothing for all. Missing counters
     /// of batches count as 0.
     ///
     /// # Errors
@@ -160,7 +165,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Weights, statistics and counters of both networks, waiting for the device.
+    /// Weights, statistics and counters of all networks, waiting for the device.
     ///
     /// # Errors
     /// If the device was lost.
@@ -180,7 +185,7 @@ impl Trainer {
         self.export(self.moment_specs().iter())
     }
 
-    /// Updates of each network so far, `G` and `D`.
+    /// Updates of each network so far, `G` (with the encoder) and `D`.
     pub fn updates(&self) -> BTreeMap<String, u64> {
         let steps = [&self.generator, &self.discriminator];
         steps
@@ -258,9 +263,11 @@ impl Trainer {
         self.upload(feed)?;
         let start = Instant::now();
         if let Some(rate) = schedule.generator {
+            self.upload_noise("G", feed.noise[0])?;
             self.generator
                 .submit(&mut self.store, self.training.betas, rate)?;
         }
+        self.upload_noise("D", feed.noise[1])?;
         let rate = schedule.discriminator;
         self.discriminator
             .submit(&mut self.store, self.training.betas, rate)?;
@@ -333,12 +340,25 @@ impl Trainer {
             let symbols = self.inputs.symbols_name();
             self.store.write_index(&symbols, &feed.map.ids)?;
         }
-        let padded: Vec<f32> = feed
-            .photos
-            .chunks_exact(3)
-            .flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 0.0])
-            .collect();
-        self.store.write(&self.inputs.photos_name(), &padded)
+        let photos = padded(feed.photos, 3);
+        self.store.write(&self.inputs.photos_name(), &photos)
+    }
+
+    fn upload_noise(&mut self, step: &str, noise: &[f32]) -> Result<()> {
+        if !self.training.model.use_vae {
+            return Ok(());
+        }
+        let shape = self.inputs.styles_shape();
+        if noise.len() != shape.len() {
+            return Err(Error::Data(format!(
+                "{} numbers of noise for the step of {step}, where {} styles have {} coordinates",
+                noise.len(),
+                shape.n,
+                shape.c
+            )));
+        }
+        let rows = padded(noise, shape.c);
+        self.store.write(&self.inputs.noise_name(step), &rows)
     }
 
     /// The pictures of the last generator step, training mode, N x H x W x 3.
@@ -389,8 +409,33 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Synthesis::pictures`].
-    pub fn synthesise(&mut self, synthesis: &mut Synthesis, map: &IdMap) -> Result<Tensor> {
-        synthesis.pictures(&mut self.store, map)
+    pub fn synthesise(
+        &mut self,
+        synthesis: &mut Synthesis,
+        map: &IdMap,
+        styles: &[Style],
+    ) -> Result<Tensor> {
+        synthesis.pictures(&mut self.store, map, styles)
+    }
+
+    /// A plan for styles of photos with the weights in training, in evaluation mode; none without an encoder.
+    ///
+    /// # Errors
+    /// If the device cannot hold the plan.
+    pub fn encoding(&mut self) -> Result<Option<Encoding>> {
+        let model = &self.training.model;
+        match model.use_vae {
+            true => Encoding::new(&mut self.store, model, &self.params).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// What the encoder in training says of a photo.
+    ///
+    /// # Errors
+    /// As [`Encoding::encode`].
+    pub fn encode(&mut self, encoding: &mut Encoding, photo: &[f32]) -> Result<Encoded> {
+        encoding.encode(&mut self.store, photo)
     }
 }
 

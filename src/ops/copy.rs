@@ -1,4 +1,4 @@
-//! Taking values apart and putting them together along one axis.
+//! Taking values apart and putting them together along one axis, and giving them another shape.
 
 use super::*;
 use crate::graph::Shape;
@@ -286,6 +286,70 @@ impl Cases for Concat {
             case(Shape { c: 4, ..x }, Shape { c: 1, ..x }, Axis::C),
             case(Shape { c: 184, ..x }, Shape { c: 3, ..x }, Axis::C),
             case(Shape { c: 3, ..x }, Shape { c: 3, ..x }, Axis::C),
+        ]
+    }
+}
+
+/// The same numbers in the same order, each sample as `h x w x c`.
+///
+/// Channels are padded, so both channel counts must be multiples of four for the order to be the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reshape {
+    /// Height of the result.
+    pub h: usize,
+    /// Width of the result.
+    pub w: usize,
+    /// Channels of the result.
+    pub c: usize,
+}
+
+impl Operation for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
+        let x = inputs[0].shape();
+        let y = Shape::new(x.n, self.h, self.w, self.c);
+        if x.len() != y.len() || !x.c.is_multiple_of(4) || !y.c.is_multiple_of(4) {
+            return Err(Error::Shape {
+                op: self.name(),
+                message: format!("{x} does not lie in memory as {y}"),
+            });
+        }
+        Ok(vec![Ty::Dense(y)])
+    }
+
+    fn grad(&self, graph: &mut Graph, at: &Backward) -> Result<Vec<Option<ValueId>>> {
+        let Shape { h, w, c, .. } = graph.shape(at.inputs[0]);
+        Ok(vec![Some(graph.apply(Self { h, w, c }, &[at.grad()])?)])
+    }
+
+    fn kernel(&self, site: &Site) -> Kernel {
+        // All of the value as the one step of an axis of samples.
+        let len = site.output(0).vec4s();
+        Dispatch::new("copy", "range")
+            .items(len)
+            .params(&[len, 1, 1, 0, 0, 1])
+            .bind(&[Binding::Input(0), Binding::Output(0)])
+            .into()
+    }
+
+    fn reference(&self, inputs: &[&Tensor], outputs: &[Ty]) -> Vec<Tensor> {
+        vec![Tensor::dense(outputs[0].shape(), inputs[0].data().to_vec())]
+    }
+}
+
+impl Cases for Reshape {
+    fn cases() -> Vec<Case> {
+        let case = |x: Shape, [h, w, c]: [usize; 3]| Case {
+            name: format!("{x}"),
+            op: Self { h, w, c }.into(),
+            inputs: vec![CaseInput::dense(x)],
+        };
+        vec![
+            case(Shape::new(2, 1, 1, 96), [2, 3, 16]),
+            case(Shape::new(3, 5, 2, 8), [1, 1, 80]),
         ]
     }
 }

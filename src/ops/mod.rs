@@ -254,6 +254,7 @@ ops! {
     conv2d::Conv2dWeightGrad,
     copy::CopyRange,
     copy::Concat,
+    copy::Reshape,
     elementwise::Add,
     elementwise::AddUpsampled,
     elementwise::FoldSamples,

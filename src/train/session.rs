@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::convert::{Network, read_selected_weights};
 use crate::data::{Batch, Batcher, LabelSpace, Loader, Phase, Position};
 use crate::gpu::Gpu;
+use crate::model::init::normal;
 use crate::model::vgg::vgg_params;
 use crate::model::{Feed, Keep, Losses, Schedule, Trainer, Training};
 use crate::picture::{self, Picture};
@@ -67,6 +68,8 @@ impl Session {
         let mut notices = parts.notices;
         let mut trainer = parts.trainer;
         trainer.initialise(config.train.seed)?;
+        let is_trained =
+            |trainer: &Trainer, prefix: &str| trainer.params().trained(prefix).next().is_some();
         for network in Network::ALL {
             let prefix = format!("{}.", network.letter());
             let is_there = networks
@@ -75,10 +78,11 @@ impl Session {
                 .any(|name| name.starts_with(&prefix));
             if is_there {
                 trainer.load(networks, &prefix)?;
-            } else if network == Network::Discriminator && !networks.tensors.is_empty() {
-                notices.push(
-                    "the checkpoint has no discriminator, so one is trained from nothing".into(),
-                );
+            } else if is_trained(&trainer, &prefix) && !networks.tensors.is_empty() {
+                let name = network.name();
+                notices.push(format!(
+                    "the checkpoint has no {name}, so one is trained from nothing"
+                ));
             }
         }
         load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
@@ -115,8 +119,9 @@ impl Session {
         config.validate()?;
         let parts = Parts::open(gpu, &config, &space, progress.position)?;
         let mut trainer = parts.trainer;
-        trainer.load(&networks, "G.")?;
-        trainer.load(&networks, "D.")?;
+        for network in ["G.", "D.", "E."] {
+            trainer.load(&networks, network)?;
+        }
         trainer.load_moments(&moments, &progress.adam_steps)?;
         load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
         let origin = origin(gpu);
@@ -233,16 +238,18 @@ impl Session {
 
     fn step(&mut self, position: Position, batch: &Batch, rates: (f64, f64)) -> Result<Losses> {
         let every = self.config.optim.d_steps_per_g as u64;
+        let step = self.progress.step + 1;
+        let noise = ["G", "D"].map(|which| self.noise(which, step));
         let feed = Feed {
             photos: &batch.images,
             map: &batch.map,
             windows: &batch.windows,
+            noise: [&noise[0], &noise[1]],
         };
         let schedule = Schedule {
             generator: position.batch.is_multiple_of(every).then_some(rates.0),
             discriminator: rates.1,
         };
-        let step = self.progress.step + 1;
         let stepped = self.trainer.step(&feed, schedule);
         stepped.map_err(|error| match error {
             Error::NonFinite(what) => Error::NonFinite(format!(
@@ -256,6 +263,19 @@ impl Session {
             )),
             error => error,
         })
+    }
+
+    /// What a step of an iteration draws its styles with: it follows from seed and iteration, so a resumed run draws
+    /// the same.
+    fn noise(&self, which: &str, step: u64) -> Vec<f32> {
+        let Config { model, train, .. } = &self.config;
+        match model.use_vae {
+            true => {
+                let count = train.batch_size * model.z_dim;
+                normal(train.seed, &format!("noise.{which}.{step}"), count)
+            }
+            false => Vec::new(),
+        }
     }
 
     /// Whether an event of this frequency, in pictures, is due.

@@ -1,10 +1,11 @@
 //! Sample sheets: held-out layouts, what the network makes of them, and the photographs they were drawn from.
 //!
-//! Always the same samples, in evaluation mode, one at a time: the code path of synthesis. No state changes.
+//! Always the same samples, in evaluation mode, one at a time: the code path of synthesis. No state changes. With an
+//! encoder each is drawn in the most likely style of its photograph.
 
 use crate::config::Config;
 use crate::data::{Batch, Batcher, Grid, LabelSpace, Phase};
-use crate::model::{Synthesis, Trainer};
+use crate::model::{Encoding, Synthesis, Trainer};
 use crate::picture::{self, Picture};
 use crate::{Result, data};
 
@@ -15,7 +16,7 @@ const GAP: usize = 4;
 pub struct Samples {
     batches: Vec<Batch>,
     space: LabelSpace,
-    synthesis: Option<Synthesis>,
+    plans: Option<(Synthesis, Option<Encoding>)>,
 }
 
 impl Samples {
@@ -33,7 +34,7 @@ impl Samples {
         Ok(Self {
             batches: batches.collect::<Result<_>>()?,
             space: space.clone(),
-            synthesis: None,
+            plans: None,
         })
     }
 
@@ -42,13 +43,17 @@ impl Samples {
     /// # Errors
     /// If the device cannot hold the plan, or was lost.
     pub fn rows(&mut self, trainer: &mut Trainer) -> Result<Vec<[Picture; 3]>> {
-        let mut synthesis = match self.synthesis.take() {
-            Some(synthesis) => synthesis,
-            None => trainer.synthesis(1)?,
+        let (mut synthesis, mut encoding) = match self.plans.take() {
+            Some(plans) => plans,
+            None => (trainer.synthesis(1)?, trainer.encoding()?),
         };
         let mut rows = Vec::with_capacity(self.batches.len());
         for batch in &self.batches {
-            let fake = trainer.synthesise(&mut synthesis, &batch.map)?;
+            let mut styles = Vec::new();
+            if let Some(encoding) = &mut encoding {
+                styles.push(trainer.encode(encoding, &batch.images)?.mean());
+            }
+            let fake = trainer.synthesise(&mut synthesis, &batch.map, &styles)?;
             let (w, h) = (batch.w, batch.h);
             let photo: Vec<f64> = batch.images.iter().map(|&x| f64::from(x)).collect();
             rows.push([
@@ -57,7 +62,7 @@ impl Samples {
                 picture::from_unit(w, h, &photo),
             ]);
         }
-        self.synthesis = Some(synthesis);
+        self.plans = Some((synthesis, encoding));
         Ok(rows)
     }
 }

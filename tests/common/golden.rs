@@ -109,7 +109,7 @@ pub struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    /// A check of the tensors named `{prefix}.*`.
+    /// A check of the tensors named `{prefix}.*`; without a prefix, of all.
     pub fn new(golden: &'a Golden, prefix: &str) -> Self {
         Self {
             golden,
@@ -121,8 +121,11 @@ impl<'a> Check<'a> {
     }
 
     fn golden(&self, name: &str, layout: Layout) -> Tensor {
-        self.golden
-            .tensor(&format!("{}.{name}", self.prefix), layout)
+        let prefix = match self.prefix.as_str() {
+            "" => String::new(),
+            prefix => format!("{prefix}."),
+        };
+        self.golden.tensor(&format!("{prefix}{name}"), layout)
     }
 
     /// The argument stored as `{prefix}.{name}`. It is state of the graph, so updates may alias it.
