@@ -53,7 +53,7 @@ const SHARED: [(&str, &str); 5] = [
 const LOAD_BY_CROP: (usize, usize) = (286, 256);
 
 /// What may change when a run goes on: how long, how watched, and where its files lie now.
-const CHANGEABLE: [(&str, &str); 16] = [
+const CHANGEABLE: [(&str, &str); 17] = [
     ("optim", "niter"),
     ("optim", "niter_decay"),
     ("train", "display_freq"),
@@ -64,6 +64,7 @@ const CHANGEABLE: [(&str, &str); 16] = [
     ("train", "keep_every"),
     ("train", "tf_log"),
     ("train", "html"),
+    ("train", "recalibrate"),
     ("train", "workers"),
     ("loss", "vgg_weights"),
     ("data", "dir"),

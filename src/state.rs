@@ -6,6 +6,9 @@ pub use file::TensorFile;
 
 use std::collections::BTreeMap;
 
+/// What the names of moving averages begin with.
+pub const AVERAGES: &str = "ema.";
+
 /// A tensor on the host, row-major.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostTensor {
@@ -38,6 +41,25 @@ pub struct StateDict {
 }
 
 impl StateDict {
+    /// Puts the generator's moving average, where there is one, in place of its newest weights.
+    pub fn use_average(&mut self) {
+        for (name, tensor) in self.take_average() {
+            self.tensors.insert(name, tensor);
+        }
+    }
+
+    /// Removes the generator's moving average, and returns it by the names of what it is the average of.
+    pub fn take_average(&mut self) -> BTreeMap<String, HostTensor> {
+        let (averages, others) = std::mem::take(&mut self.tensors)
+            .into_iter()
+            .partition(|(name, _): &(String, HostTensor)| name.starts_with(AVERAGES));
+        self.tensors = others;
+        let averages: BTreeMap<String, HostTensor> = averages;
+        let named =
+            |(name, tensor): (String, HostTensor)| (name[AVERAGES.len()..].to_owned(), tensor);
+        averages.into_iter().map(named).collect()
+    }
+
     /// Takes over the entries of another, their names prefixed.
     pub fn extend_prefixed(&mut self, prefix: &str, other: Self) {
         let name = |name: String| format!("{prefix}{name}");

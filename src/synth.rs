@@ -36,6 +36,7 @@ use crate::model::{self, Encoded, Style};
 use crate::picture::{self, Picture};
 use crate::state::{HostTensor, StateDict};
 use crate::train::Checkpoint;
+use crate::windows::IdMap;
 use crate::{Error, Result};
 
 /// What a picture shall show.
@@ -103,7 +104,8 @@ impl Generator {
         Self::new(gpu, Checkpoint::load(path.as_ref())?)
     }
 
-    /// Puts a checkpoint's generator on a device.
+    /// Puts a checkpoint's generator on a device: its moving average where the checkpoint has one. To draw with the
+    /// newest weights take the average away before ([`StateDict::take_average`]).
     ///
     /// # Errors
     /// If its tensors do not fit its configuration, or a setting is not built yet.
@@ -111,9 +113,10 @@ impl Generator {
         let Checkpoint {
             config,
             space,
-            networks,
+            mut networks,
             ..
         } = checkpoint;
+        networks.use_average();
         Ok(Self {
             inner: model::Generator::new(gpu, config.model, &networks)?,
             space,
@@ -164,6 +167,12 @@ impl Generator {
         [width, height]
     }
 
+    /// Whether batch norms take the statistics of the pictures drawn together, as in training, rather than the running
+    /// ones that training left. Pictures then depend on what is drawn with them.
+    pub fn use_batch_statistics(&mut self, wanted: bool) {
+        self.inner.use_batch_statistics(wanted);
+    }
+
     /// Whether its pictures have styles.
     pub fn has_styles(&self) -> bool {
         self.inner.config().use_vae
@@ -210,7 +219,7 @@ impl Generator {
     /// # Errors
     /// If the generator has no styles or they have another length, an id is no class, or the device fails.
     pub fn synth_in_style(&mut self, layout: &Layout, style: &Style) -> Result<Picture> {
-        self.draw(layout, std::slice::from_ref(style), self.size())
+        self.draw(layout, Some(style), self.size())
     }
 
     /// Draws a picture of another width and height, which must be multiples of the upsampling. A generator with styles
@@ -219,21 +228,53 @@ impl Generator {
     /// # Errors
     /// If they are not, an id is no class, or the device fails.
     pub fn synth_at(&mut self, layout: &Layout, size: [usize; 2]) -> Result<Picture> {
-        match self.has_styles() {
-            true => self.draw(layout, &[self.random_style(0)?], size),
-            false => self.draw(layout, &[], size),
+        self.draw(layout, None, size)
+    }
+
+    /// Draws pictures of one size in one style at once, which is where [`Generator::use_batch_statistics`] matters.
+    /// Without a style, a generator with styles draws in the random one of seed 0.
+    ///
+    /// # Errors
+    /// As [`Generator::synth_in_style`] and [`Generator::synth_at`].
+    pub fn synth_together(
+        &mut self,
+        layouts: &[Layout],
+        style: Option<&Style>,
+        [width, height]: [usize; 2],
+    ) -> Result<Vec<Picture>> {
+        let style = match (style, self.has_styles()) {
+            (None, true) => Some(self.random_style(0)?),
+            (style, _) => style.cloned(),
+        };
+        let n = layouts.len();
+        let styles: Vec<Style> = style.iter().cycle().take(n).cloned().collect();
+        let ids = layouts.iter().flat_map(|layout| {
+            let instances = layout.instances.as_ref();
+            batch::layout(&layout.labels, instances, &self.space, [width, height]).ids
+        });
+        let map = IdMap {
+            n,
+            h: height,
+            w: width,
+            ids: ids.collect(),
+        };
+        if n == 0 {
+            return Ok(Vec::new());
         }
+        let values = self.inner.pictures_at(&map, &styles, [height, width])?;
+        let pictures = values.data().chunks_exact(width * height * 3);
+        Ok(pictures
+            .map(|values| picture::from_unit(width, height, values))
+            .collect())
     }
 
     fn draw(
         &mut self,
         layout: &Layout,
-        styles: &[Style],
-        [width, height]: [usize; 2],
+        style: Option<&Style>,
+        size: [usize; 2],
     ) -> Result<Picture> {
-        let instances = layout.instances.as_ref();
-        let map = batch::layout(&layout.labels, instances, &self.space, [width, height]);
-        let values = self.inner.pictures_at(&map, styles, [height, width])?;
-        Ok(picture::from_unit(width, height, values.data()))
+        let layouts = std::slice::from_ref(layout);
+        Ok(self.synth_together(layouts, style, size)?.remove(0))
     }
 }

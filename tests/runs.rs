@@ -185,6 +185,52 @@ fn a_run_starts_from_the_networks_of_another() {
     );
 }
 
+/// The baseline generator with a moving average and statistics estimated anew, stopped and resumed; what its checkpoint
+/// can be drawn with.
+#[test]
+fn averages_and_new_statistics_resume_and_draw() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, stopped, set] = ["whole", "stopped", "set"].map(|name| dir.path().join(name));
+    let options = format!("--net-g concat --ema 0.9 --recalibrate 2 {OPTIONS}");
+    accepted(&format!("train --out {} {options}", whole.display()));
+    let to = stopped.display();
+    accepted(&format!(
+        "train --out {to} --max-steps 2 --display-freq 0 {options}"
+    ));
+    accepted(&format!("train --out {to} --resume"));
+    let [one, other] = [&whole, &stopped].map(|run| Checkpoint::load(&newest(run)).unwrap());
+    assert!(one.networks == other.networks, "weights and averages");
+    assert!(one.networks.tensors.contains_key("ema.G.fc.weight"));
+
+    accepted(&format!(
+        "landscapes --out {} --count 1 --val 2 --size 64x64",
+        set.display()
+    ));
+    let draw = |out: &str, options: &str| {
+        let [run, set, out] =
+            [&whole, &set, &dir.path().join(out)].map(|p| p.display().to_string());
+        let maps = format!("{set}/val_label --instances {set}/val_inst");
+        accepted(&format!("synth {run} {maps} --out {out} {options}"));
+        image::open(format!("{out}/00000.png")).unwrap().into_rgb8()
+    };
+    let average = draw("average", "");
+    let sheet = image::open(whole.join("samples/step-00000006.png")).unwrap();
+    let shown = image::imageops::crop_imm(&sheet.into_rgb8(), 72, 4, 64, 64).to_image();
+    assert!(average == shown, "sheets show the average");
+    assert!(
+        average == draw("together", "--batch 2"),
+        "pictures drawn together"
+    );
+    let others = [
+        draw("newest", "--no-ema"),
+        draw("alone", "--batch-statistics"),
+        draw("both", "--batch-statistics --batch 2"),
+    ];
+    for (i, other) in others.iter().enumerate() {
+        assert!(!others[..i].contains(other) && *other != average, "{i}");
+    }
+}
+
 #[test]
 fn synthesis_draws_what_the_sample_sheets_show() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,7 +4,8 @@ mod common;
 
 use spadework::config::{LossConfig, ModelConfig};
 use spadework::model::init::normal;
-use spadework::model::{Feed, Keep, Losses, Schedule, Style, Trainer, Training};
+use spadework::model::{Feed, Generator, Keep, Losses, Schedule, Style, Trainer, Training};
+use spadework::ops::Tensor;
 use spadework::state::StateDict;
 use spadework::windows::IdMap;
 use spadework::{Error, Result};
@@ -23,6 +24,7 @@ fn training() -> Training {
         },
         loss: LossConfig::default(),
         betas: (0.0, 0.9),
+        ema: Some(0.75),
         batch_size: 2,
         vgg_divisor: None,
     }
@@ -40,6 +42,7 @@ fn training_of_styles() -> Training {
 fn trainer_of(training: Training) -> Trainer {
     let mut trainer = Trainer::new(&common::gpus()[0], training, Keep::Losses).unwrap();
     trainer.initialise(7).unwrap();
+    trainer.start_average().unwrap();
     trainer
 }
 
@@ -54,26 +57,43 @@ fn step(trainer: &mut Trainer, photo: f32) -> Result<Losses> {
 
 /// A step whose noise comes from these seeds.
 fn step_with(trainer: &mut Trainer, photo: f32, noise: [u64; 2]) -> Result<Losses> {
+    let schedule = Schedule {
+        generator: Some(1e-4),
+        discriminator: 4e-4,
+    };
+    with_feed(trainer, photo, noise, |trainer, feed| {
+        trainer.step(feed, schedule)
+    })
+}
+
+fn labels() -> IdMap {
     let labels: Vec<u32> = (0..2 * 32 * 32).map(|i| i / 300 % 4).collect();
     let edges: Vec<u8> = (0..labels.len()).map(|i| u8::from(i % 11 == 0)).collect();
-    let map = IdMap::from_labels([2, 32, 32], &labels, Some(&edges));
-    let mut photos: Vec<f32> = (0..labels.len() * 3)
+    IdMap::from_labels([2, 32, 32], &labels, Some(&edges))
+}
+
+/// Does something with a batch, in which one number of a photo and the noise can be chosen.
+fn with_feed<T>(
+    trainer: &mut Trainer,
+    photo: f32,
+    noise: [u64; 2],
+    f: impl FnOnce(&mut Trainer, &Feed) -> T,
+) -> T {
+    let map = labels();
+    let mut photos: Vec<f32> = (0..map.ids.len() * 3)
         .map(|i| (i % 13) as f32 / 6.5 - 1.0)
         .collect();
     photos[100] = photo;
     let count = 2 * trainer.training().model.z_dim;
     let noise = noise.map(|seed| normal(seed, "noise", count));
+    let windows = trainer.inputs().tables(&map).unwrap();
     let feed = Feed {
         photos: &photos,
         map: &map,
-        windows: &trainer.inputs().tables(&map).unwrap(),
+        windows: &windows,
         noise: [&noise[0], &noise[1]],
     };
-    let schedule = Schedule {
-        generator: Some(1e-4),
-        discriminator: 4e-4,
-    };
-    trainer.step(&feed, schedule)
+    f(trainer, &feed)
 }
 
 fn bits(state: &StateDict) -> Vec<(String, Vec<u32>)> {
@@ -187,4 +207,114 @@ fn styles_that_do_not_fit_are_refused() {
     refused(&mut with, &[], "0 styles");
     refused(&mut with, &[Style::random(4, 1)], "4 coordinates");
     assert!(plain.encoding().unwrap().is_none());
+}
+
+/// In single precision each of a handful of roundings is a relative 6e-8; weights here are below 2.
+#[test]
+fn the_average_follows_the_weights() {
+    let mut trainer = trainer();
+    let start = trainer.weights().unwrap().tensors;
+    let name = "G.up_0.conv_0.weight_orig";
+    let mut want: Vec<f64> = start[name].data.iter().map(|&x| f64::from(x)).collect();
+    assert_eq!(start[&format!("ema.{name}")], start[name]);
+    for t in 0..4 {
+        step(&mut trainer, 0.5).unwrap();
+        let weights = &trainer.weights().unwrap().tensors[name];
+        let share = 1.0 - f64::min(0.75, (1.0 + f64::from(t)) / (10.0 + f64::from(t)));
+        for (average, &x) in want.iter_mut().zip(&weights.data) {
+            *average += share * (f64::from(x) - *average);
+        }
+    }
+    let tensors = trainer.weights().unwrap().tensors;
+    let got = &tensors[&format!("ema.{name}")];
+    assert_ne!(got, &tensors[name]);
+    for (got, want) in got.data.iter().zip(want) {
+        assert!((f64::from(*got) - want).abs() < 1e-6, "{got}, not {want}");
+    }
+    // Its vectors are its own, and of length one.
+    let u = "G.up_0.conv_0.weight_u";
+    let own = &tensors[&format!("ema.{u}")];
+    assert_ne!(own, &tensors[u]);
+    let length: f64 = own.data.iter().map(|&x| f64::from(x * x)).sum();
+    assert!((length - 1.0).abs() < 1e-5, "{length}");
+    // Other networks have none.
+    let averaged = tensors.keys().filter(|name| name.starts_with("ema."));
+    let of_generator = tensors.keys().filter(|name| name.starts_with("G."));
+    assert_eq!(averaged.count(), of_generator.count());
+}
+
+/// At a rate of zero and without spectral norm nothing moves but running statistics, twice an iteration.
+fn trainer_at_rest(training: Training) -> Trainer {
+    let norm_g = "spadesyncbatch3x3".parse().unwrap();
+    let model = ModelConfig {
+        norm_g,
+        ..training.model
+    };
+    let mut trainer = trainer_of(Training { model, ..training });
+    let schedule = Schedule {
+        generator: Some(0.0),
+        discriminator: 0.0,
+    };
+    with_feed(&mut trainer, 0.5, [1, 1], |trainer, feed| {
+        trainer.step(feed, schedule).unwrap();
+    });
+    trainer
+}
+
+/// Two forwards of one batch take running values 19 % of the way from 0 and 1 to the batch's own.
+#[test]
+fn recalibrated_statistics_are_those_of_the_batches() {
+    for (ema, training) in [
+        (None, training()),
+        (Some(0.5), training()),
+        (None, training_of_styles()),
+    ] {
+        let mut trainer = trainer_at_rest(Training { ema, ..training });
+        let moved = trainer.weights().unwrap().tensors;
+        let mut calibration = trainer.calibration().unwrap();
+        for _ in 0..2 {
+            with_feed(&mut trainer, 0.5, [1, 1], |trainer, feed| {
+                trainer.observe(&mut calibration, feed).unwrap();
+            });
+        }
+        trainer.recalibrate(&mut calibration).unwrap();
+        let exact = trainer.weights().unwrap().tensors;
+        let prefix = if ema.is_some() { "ema." } else { "" };
+        for norm in ["head_0.norm_0", "up_1.norm_s", "up_3.norm_1"] {
+            for (end, start) in [("mean", 0.0), ("var", 1.0)] {
+                let name = format!("G.{norm}.param_free_norm.running_{end}");
+                let of_batch = &exact[&format!("{prefix}{name}")].data;
+                for (of_batch, moved) in of_batch.iter().zip(&moved[&name].data) {
+                    let want = 0.81 * start + 0.19 * of_batch;
+                    let limit = 1e-4 * want.abs().max(1e-2);
+                    assert!((moved - want).abs() < limit, "{name}: {moved}, {want}");
+                }
+            }
+        }
+        // Nothing else changed: with an average, not even the running statistics of the newest weights.
+        let own = format!("{prefix}G.");
+        let may_change = |name: &String| name.starts_with(&own) && name.contains("running_");
+        for name in moved.keys().filter(|name| !may_change(name)) {
+            assert!(moved[name] == exact[name], "{name} changed");
+        }
+    }
+}
+
+#[test]
+fn statistics_of_the_batch_draw_what_training_shows() {
+    let trainer = trainer_at_rest(training());
+    let shown = trainer.pictures().unwrap();
+    let weights = trainer.weights().unwrap();
+    let model = trainer.training().model.clone();
+    let mut generator = Generator::new(&common::gpus()[0], model, &weights).unwrap();
+    let farthest = |drawn: &Tensor| {
+        let pairs = shown.data().iter().zip(drawn.data());
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    };
+    let running = generator.pictures(&labels(), &[]).unwrap();
+    generator.use_batch_statistics(true);
+    let of_batch = generator.pictures(&labels(), &[]).unwrap();
+    // The same kernels on the same numbers, but for tables whose windows are numbered alike.
+    assert!(farthest(&of_batch) < 1e-5, "{}", farthest(&of_batch));
+    assert!(farthest(&running) > 1e-3, "{}", farthest(&running));
 }

@@ -60,6 +60,7 @@ fn trainer(gpu: &Arc<Gpu>) -> Trainer {
         },
         loss: LossConfig::default(),
         betas: (0.0, 0.9),
+        ema: None,
         batch_size: PICTURES,
         vgg_divisor: None,
     };

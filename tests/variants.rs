@@ -29,6 +29,7 @@ fn trainer(model: ModelConfig) -> Result<Trainer> {
         model,
         loss: Default::default(),
         betas: (0.0, 0.9),
+        ema: None,
         batch_size: 2,
         vgg_divisor: None,
     };

@@ -60,6 +60,7 @@ impl<'a> Case<'a> {
             model: model.clone(),
             loss: loss.clone(),
             betas: optim.betas(),
+            ema: None,
             batch_size: self.map("step0.")?.n,
             vgg_divisor: loss.vgg_loss.then_some(self.settings.vgg_divisor),
         };

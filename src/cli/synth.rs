@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 use spadework::data::folder::pictures;
 use spadework::gpu::Gpu;
+use spadework::train::Checkpoint;
 use spadework::{Error, Generator, Layout, Result, picture};
 
 use super::style;
@@ -40,6 +41,15 @@ pub struct Args {
     /// Size of the pictures [default: what the generator was trained for]
     #[arg(long, value_name = "WxH", value_parser = super::size)]
     size: Option<[usize; 2]>,
+    /// Draw with the newest weights, not with their moving average
+    #[arg(long)]
+    no_ema: bool,
+    /// Normalise with the statistics of the pictures drawn together, as training does, not with running ones
+    #[arg(long)]
+    batch_statistics: bool,
+    /// Pictures to draw together
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: u16,
     /// Write a line of JSON for each picture
     #[arg(long)]
     json: bool,
@@ -72,7 +82,12 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     args.styles.validate()?;
     let jobs = jobs(args)?;
     let gpu = Gpu::open(adapter)?;
-    let mut generator = Generator::load_on(&gpu, &args.checkpoint)?;
+    let mut checkpoint = Checkpoint::load(&args.checkpoint)?;
+    if args.no_ema {
+        checkpoint.networks.take_average();
+    }
+    let mut generator = Generator::new(&gpu, checkpoint)?;
+    generator.use_batch_statistics(args.batch_statistics);
     if generator.space().instances && args.instances.is_none() && !args.no_instance {
         return Err(Error::Usage(
             "this generator was trained with instance maps: give --instances, or --no-instance to go without".into(),
@@ -88,33 +103,37 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     let styles = args.styles.resolve(&mut generator)?;
     let stop = super::interrupt::flag()?;
     let bar = super::bar((jobs.len() * styles.len()) as u64, "drawing");
-    for job in &jobs {
-        let layout = Layout::read(&job.labels, job.instances.as_deref(), generator.space())?;
-        for (style, out) in styles.iter().zip(&job.outs) {
+    for jobs in jobs.chunks(args.batch.into()) {
+        let read =
+            |job: &Job| Layout::read(&job.labels, job.instances.as_deref(), generator.space());
+        let layouts = jobs.iter().map(read).collect::<Result<Vec<_>>>()?;
+        for (i, style) in styles.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
             let start = Instant::now();
-            let drawn = match style {
-                Some((style, _)) => generator.synth_in_style(&layout, style)?,
-                None => generator.synth_at(&layout, size)?,
-            };
-            if let Some(folder) = out.parent() {
-                std::fs::create_dir_all(folder)
-                    .map_err(|e| Error::io("cannot create", folder, e))?;
+            let chosen = style.as_ref().map(|(style, _)| style);
+            let drawn = generator.synth_together(&layouts, chosen, size)?;
+            let seconds = start.elapsed().as_secs_f64() / jobs.len() as f64;
+            for ((job, layout), picture) in jobs.iter().zip(&layouts).zip(&drawn) {
+                let out = &job.outs[i];
+                if let Some(folder) = out.parent() {
+                    std::fs::create_dir_all(folder)
+                        .map_err(|e| Error::io("cannot create", folder, e))?;
+                }
+                picture::save(out, picture)?;
+                let drawn = Drawn {
+                    labels: &job.labels,
+                    picture: out,
+                    style: style.as_ref().map(|(_, name)| name.as_str()),
+                    layout_size: layout.size(),
+                    picture_size: size,
+                    seconds,
+                    executed_macs: generator.executed_macs() / jobs.len() as u64,
+                };
+                bar.suspend(|| tell(&drawn, args.json))?;
+                bar.inc(1);
             }
-            picture::save(out, &drawn)?;
-            let drawn = Drawn {
-                labels: &job.labels,
-                picture: out,
-                style: style.as_ref().map(|(_, name)| name.as_str()),
-                layout_size: layout.size(),
-                picture_size: size,
-                seconds: start.elapsed().as_secs_f64(),
-                executed_macs: generator.executed_macs(),
-            };
-            bar.suspend(|| tell(&drawn, args.json))?;
-            bar.inc(1);
         }
     }
     bar.finish_and_clear();

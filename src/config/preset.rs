@@ -14,6 +14,7 @@ use toml::Table;
 /// | `medium` | 256x256 | 32, 32, 64 | 4 | a card with 8 GB |
 /// | `paper-256` | 256x256 | 64, 64, 128 | 8 | a card with 24 GB or more: ADE20K and COCO-Stuff as published |
 /// | `paper-cityscapes` | 512x256 | 64, 64, 128 | 4 | the same for wide street scenes |
+/// | `tensorflow` | 256x256 | 64, 64, 128 | 1 | the layer of the TensorFlow port, on a card with 24 GB or more |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
     /// 64x64 for a CPU adapter.
@@ -28,16 +29,19 @@ pub enum Preset {
     Paper256,
     /// 512x256 at the published widths for a big card.
     PaperCityscapes,
+    /// 256x256 with the layer of the TensorFlow port: 5x5 kernels, moments of each picture.
+    Tensorflow,
 }
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Tiny,
         Self::Small,
         Self::Medium,
         Self::Paper256,
         Self::PaperCityscapes,
+        Self::Tensorflow,
     ];
 
     fn text(self) -> &'static str {
@@ -47,6 +51,7 @@ impl Preset {
             Self::Medium => include_str!("../../assets/presets/medium.toml"),
             Self::Paper256 => include_str!("../../assets/presets/paper-256.toml"),
             Self::PaperCityscapes => include_str!("../../assets/presets/paper-cityscapes.toml"),
+            Self::Tensorflow => include_str!("../../assets/presets/tensorflow.toml"),
         }
     }
 
@@ -64,6 +69,7 @@ impl fmt::Display for Preset {
             Self::Medium => "medium",
             Self::Paper256 => "paper-256",
             Self::PaperCityscapes => "paper-cityscapes",
+            Self::Tensorflow => "tensorflow",
         })
     }
 }

@@ -102,6 +102,10 @@ pub struct OptimConfig {
     #[arg(long, value_name = "DECAY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
+    /// Decay of a moving average of the generator, with which synthesis then draws [default: none is kept]
+    #[arg(long, value_name = "DECAY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
     /// Epochs at the full rate.
     #[arg(long, value_name = "EPOCHS")]
     pub niter: usize,
@@ -120,6 +124,7 @@ impl Default for OptimConfig {
             ttur: true,
             beta1: None,
             beta2: None,
+            ema: None,
             niter: 50,
             niter_decay: 0,
             d_steps_per_g: 1,
@@ -156,7 +161,8 @@ impl OptimConfig {
     pub(super) fn validate(&self) -> Result<()> {
         not_negative(&[("lr", self.lr)])?;
         let (beta1, beta2) = self.betas();
-        for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
+        let ema = self.ema.unwrap_or_default();
+        for (name, beta) in [("beta1", beta1), ("beta2", beta2), ("ema", ema)] {
             if !(0.0..1.0).contains(&beta) {
                 return usage(format!(
                     "{name} = {beta} must be at least 0 and less than 1"
@@ -210,6 +216,9 @@ pub struct TrainConfig {
     /// Leave out the page of the run, `index.html`, which is written anew with every sample sheet.
     #[arg(long = "no-html", action = clap::ArgAction::SetFalse)]
     pub html: bool,
+    /// Training batches to estimate running statistics over before each checkpoint and sheet; 0 keeps training's own.
+    #[arg(long, value_name = "BATCHES")]
+    pub recalibrate: usize,
     /// Threads that prepare batches; 0 chooses by the processor.
     #[arg(long, alias = "n-threads", value_name = "N")]
     pub workers: usize,
@@ -228,6 +237,7 @@ impl Default for TrainConfig {
             keep_every: 10,
             tf_log: false,
             html: true,
+            recalibrate: 0,
             workers: 0,
         }
     }
@@ -290,9 +300,10 @@ mod tests {
     #[test]
     fn refusals_name_the_option() {
         type Spoil = fn(&mut OptimConfig);
-        let cases: [(&str, Spoil); 4] = [
+        let cases: [(&str, Spoil); 5] = [
             ("lr", |c| c.lr = f64::NAN),
             ("beta2", |c| c.beta2 = Some(1.0)),
+            ("ema", |c| c.ema = Some(1.0)),
             ("niter", |c| c.niter = 0),
             ("d_steps_per_g", |c| c.d_steps_per_g = 0),
         ];

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::generator::{generator_params, sizes};
 use super::inputs::Inputs;
 use super::step::{Keep, Training};
-use super::synthesis::synthesis_graph;
+use super::synthesis::{Look, synthesis_graph};
 use crate::Result;
 use crate::config::Config;
 use crate::config::{ModelConfig, NetG};
@@ -108,11 +108,12 @@ impl Memory {
     pub fn of(config: &Config, target: &Target) -> Result<Self> {
         let model = &config.model;
         let inputs = Inputs::synthesis(model, 1, model.latent());
-        let graph = synthesis_graph(model, &generator_params(model), &inputs)?;
+        let graph = synthesis_graph(model, &generator_params(model), &inputs, Look::default())?;
         let training = Training {
             model: model.clone(),
             loss: config.loss.clone(),
             betas: config.optim.betas(),
+            ema: config.optim.ema,
             batch_size: config.train.batch_size,
             vgg_divisor: None,
         };
@@ -144,7 +145,7 @@ pub(super) fn training_bytes(training: &Training, target: &Target) -> Result<u64
 /// If a setting is not built yet, an id has no channel, or the target cannot hold the plan.
 pub fn executed_macs(config: &ModelConfig, map: &IdMap, target: &Target) -> Result<u64> {
     let inputs = Inputs::synthesis(config, 1, config.latent());
-    let graph = synthesis_graph(config, &generator_params(config), &inputs)?;
+    let graph = synthesis_graph(config, &generator_params(config), &inputs, Look::default())?;
     let plan = Plan::new(&graph, target)?;
     let tables = inputs.tables(map)?;
     let headers: HashMap<String, Header> = inputs

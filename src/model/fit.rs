@@ -74,6 +74,7 @@ mod tests {
             },
             loss: LossConfig::default(),
             betas: (0.0, 0.9),
+            ema: None,
             batch_size: 8,
             vgg_divisor: None,
         }

@@ -1,5 +1,6 @@
 //! The networks of the paper, their losses, and the two steps of a training iteration.
 
+pub mod calibration;
 pub mod concat;
 pub mod cost;
 pub mod discriminator;
@@ -22,9 +23,10 @@ pub mod synthesis;
 pub mod trainer;
 pub mod vgg;
 
+pub use calibration::Calibration;
 pub use encoding::Encoding;
 pub use inputs::Inputs;
 pub use step::{Keep, Training};
 pub use style::{Encoded, Style};
-pub use synthesis::{Generator, Synthesis};
+pub use synthesis::{Generator, Look, Synthesis};
 pub use trainer::{Feed, Losses, Schedule, Trainer, planar};

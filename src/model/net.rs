@@ -11,6 +11,7 @@ use crate::ops::copy::{Axis, CopyRange};
 use crate::ops::norm::{EpsRule, RunningUpdate};
 use crate::ops::spectral::{PowerIteration, SpectralScale};
 use crate::ops::{Op, Real};
+use crate::state::AVERAGES;
 use crate::{Error, Result};
 
 /// What the networks do about their state.
@@ -46,9 +47,6 @@ pub fn has_average(name: &str) -> bool {
 pub fn average(name: &str) -> String {
     format!("{AVERAGES}{name}")
 }
-
-/// What the names of moving averages begin with.
-pub const AVERAGES: &str = "ema.";
 
 /// A graph under construction.
 #[derive(Debug)]

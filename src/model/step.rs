@@ -10,7 +10,7 @@ use super::encoder::{Code, draw, encoder, encoder_params};
 use super::generator::{generator, generator_params};
 use super::inputs::Inputs;
 use super::losses::{Side, divergence, feature_matching, gan_loss, perceptual};
-use super::net::{Mode, Net};
+use super::net::{Mode, Net, Statistics, average, has_average};
 use super::params::Params;
 use super::vgg::vgg_params;
 use crate::Result;
@@ -21,10 +21,13 @@ use crate::ops::Real;
 use crate::ops::adam::Adam;
 use crate::ops::copy::{Axis, Concat, CopyRange};
 use crate::ops::elementwise::Scale;
-use crate::ops::state::{Commit, Finite};
+use crate::ops::spectral::PowerIteration;
+use crate::ops::state::{Average, Commit, Finite};
 
 /// State that is 1 until a loss or gradient is not finite; while it is 0 no other state changes.
 pub const FINITE: &str = "finite";
+/// Input that holds the share of the newest weights in their moving average.
+pub const SHARE: &str = "share";
 /// Input that holds the number one: the gradient of a loss with respect to itself.
 pub const ONE: &str = "one";
 
@@ -37,6 +40,8 @@ pub struct Training {
     pub loss: LossConfig,
     /// Decays of Adam's moments.
     pub betas: (f64, f64),
+    /// Decay of a moving average of the generator, where one is kept.
+    pub ema: Option<f64>,
     /// Pictures in a batch.
     pub batch_size: usize,
     /// What the widths of VGG-19 are divided by (1 for the real one); none where there are no weights for it.
@@ -162,6 +167,39 @@ impl Training {
         Ok((fake, Some(code)))
     }
 
+    /// The generator, or its average where one is kept, over a batch, for the statistics its batch norms take of it.
+    ///
+    /// # Errors
+    /// If a size does not work out; the message names it.
+    pub fn calibration(&self, params: &Params) -> Result<(Graph, Vec<Statistics>)> {
+        let inputs = self.inputs();
+        let net = match self.ema {
+            Some(_) => Net::of_average(params, Mode::BatchStatistics),
+            None => Net::new(params, Mode::BatchStatistics),
+        };
+        let mut net = net.like_parallel(&self.model);
+        let photos = inputs.photos(&mut net)?;
+        self.pictures(&mut net, &inputs, photos, "G")?;
+        let of_generator = |norm: &&Statistics| has_average(&norm.name);
+        let statistics: Vec<_> = net
+            .statistics()
+            .iter()
+            .filter(of_generator)
+            .cloned()
+            .collect();
+        for norm in &statistics {
+            let [mean, variance] = Self::statistics_names(&norm.name);
+            net.graph.output(&mean, norm.mean);
+            net.graph.output(&variance, norm.variance);
+        }
+        Ok((net.graph, statistics))
+    }
+
+    /// Outputs of [`Training::calibration`] that hold mean and biased variance of a norm.
+    pub fn statistics_names(norm: &str) -> [String; 2] {
+        ["mean", "variance"].map(|which| format!("{which}.{norm}"))
+    }
+
     /// Whether pictures and photos may go through the discriminator one after the other, which spares the backward
     /// pass of the photos: not if its norms take their moments over both.
     fn judges_apart(&self) -> bool {
@@ -268,16 +306,22 @@ impl Training {
         for &(name, loss) in losses {
             net.graph.output(&format!("loss.{name}"), loss);
         }
+        let mut changed = Vec::new();
         for ((spec, value), grad) in trained.iter().zip(values).zip(grads) {
             let Some(grad) = grad else { continue };
             if keep == Keep::Everything {
                 net.graph.output(&format!("grad.{}", spec.name), grad);
             }
-            self.adam(&mut net.graph, step, &spec.name, [value, grad, finite])?;
+            let written = self.adam(&mut net.graph, step, &spec.name, [value, grad, finite])?;
+            changed.push((spec.name.clone(), written));
         }
         for (state, new) in net.commits().to_vec() {
             let written = net.apply(Commit {}, &[state, new, finite])?;
             net.graph.update(written);
+            changed.push((net.graph.label(state), written));
+        }
+        if self.ema.is_some() && step == "G" {
+            follow(&mut net.graph, &changed, finite)?;
         }
         // A copy, because the other step goes on with the flag itself.
         let verdict = net.apply(Scale { factor: Real(1.0) }, &[finite])?;
@@ -291,8 +335,8 @@ impl Training {
         step: &str,
         name: &str,
         [value, grad, finite]: [ValueId; 3],
-    ) -> Result<()> {
-        let (beta1, beta2) = self.betas;
+    ) -> Result<ValueId> {
+        let beta1 = self.betas.0;
         let shape = graph.shape(value);
         let mut inputs = vec![value];
         if beta1 != 0.0 {
@@ -305,16 +349,57 @@ impl Training {
             graph.input(&hyper_name(step), hyper)?,
             finite,
         ]);
-        let adam = Adam {
+        let written = graph.apply_all(self.optimiser(), &inputs)?;
+        written.iter().for_each(|&state| graph.update(state));
+        Ok(written[0])
+    }
+
+    /// The optimiser of both networks.
+    pub fn optimiser(&self) -> Adam {
+        let (beta1, beta2) = self.betas;
+        Adam {
             beta1: Real(beta1 as f32),
             beta2: Real(beta2 as f32),
             eps: Real(1e-8),
+        }
+    }
+}
+
+/// Moves the averages of the generator after what changed, given by name.
+///
+/// Running statistics are averaged as weights are. Singular vectors are not: the average of unit vectors is shorter,
+/// which would make sigma too small. Averaged filters have vectors of their own, which a power iteration keeps true.
+fn follow(graph: &mut Graph, changed: &[(String, ValueId)], finite: ValueId) -> Result<()> {
+    let share = graph.input(SHARE, crate::graph::Ty::Dense(Shape::scalar()))?;
+    let is_vector = |name: &str| name.ends_with(".weight_u") || name.ends_with(".weight_v");
+    for (name, new) in changed {
+        if !has_average(name) || is_vector(name) {
+            continue;
+        }
+        let state = graph.state(&average(name), graph.shape(*new))?;
+        let moved = graph.apply(Average {}, &[state, *new, share, finite])?;
+        graph.update(moved);
+        let Some(conv) = name.strip_suffix(".weight_orig") else {
+            continue;
         };
-        for written in graph.apply_all(adam, &inputs)? {
+        let vector = |which: &str| {
+            let name = format!("{conv}.weight_{which}");
+            let found = changed.iter().find(|(changed, _)| *changed == name);
+            found.map(|(name, value)| (average(name), *value))
+        };
+        let (Some((u, u_now)), Some((v, v_now))) = (vector("u"), vector("v")) else {
+            continue;
+        };
+        let [u_shape, v_shape] = [u_now, v_now].map(|value| graph.shape(value));
+        let (u, v) = (graph.state(&u, u_shape)?, graph.state(&v, v_shape)?);
+        let cin = v_shape.c;
+        let advanced = graph.apply_all(PowerIteration { cin }, &[moved, u])?;
+        for (state, new) in [(u, advanced[0]), (v, advanced[1])] {
+            let written = graph.apply(Commit {}, &[state, new, finite])?;
             graph.update(written);
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Name of Adam's first moment of a parameter.

@@ -1,4 +1,4 @@
-//! Pictures from label maps, in evaluation mode: the one code path of sample sheets and of synthesis.
+//! Pictures from label maps, out of training: the one code path of sample sheets and of synthesis.
 
 use super::encoder::encoder_params;
 use super::encoding::Encoding;
@@ -18,13 +18,33 @@ use crate::windows::IdMap;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// The generator in evaluation mode, its pictures the output `fake`.
+/// What pictures are drawn with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The moving average beside the weights in training, rather than these.
+    pub average: bool,
+    /// Statistics of the pictures drawn together, as in training, rather than running ones.
+    pub batch_statistics: bool,
+}
+
+/// The generator out of training, its pictures the output `fake`.
 pub(super) fn synthesis_graph(
     config: &ModelConfig,
     params: &Params,
     inputs: &Inputs,
+    look: Look,
 ) -> Result<Graph> {
-    let mut net = Net::new(params, Mode::Evaluation);
+    let mode = match look.batch_statistics {
+        true => Mode::BatchStatistics,
+        false => Mode::Evaluation,
+    };
+    let mut net = match look.average {
+        true => Net::of_average(params, mode),
+        false => Net::new(params, mode),
+    };
+    if look.batch_statistics {
+        net = net.like_parallel(config);
+    }
     let styles = match config.use_vae {
         true => Some(inputs.styles(&mut net)?),
         false => None,
@@ -52,9 +72,10 @@ impl Synthesis {
         params: &Params,
         n: usize,
         latent: [usize; 2],
+        look: Look,
     ) -> Result<Self> {
         let inputs = Inputs::synthesis(config, n, latent);
-        let graph = synthesis_graph(config, params, &inputs)?;
+        let graph = synthesis_graph(config, params, &inputs, look)?;
         let plan = Plan::new(&graph, &store.gpu().target())?;
         Ok(Self {
             inputs,
@@ -126,6 +147,7 @@ pub struct Generator {
     params: Params,
     store: Store,
     latest: Option<Synthesis>,
+    batch_statistics: bool,
     has_encoder: bool,
     encoding: Option<Encoding>,
 }
@@ -154,6 +176,7 @@ impl Generator {
             params,
             store,
             latest: None,
+            batch_statistics: false,
             has_encoder,
             encoding: None,
         })
@@ -162,6 +185,12 @@ impl Generator {
     /// The configuration of the networks.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// Whether norms take statistics of the pictures drawn together, as in training, rather than running ones.
+    pub fn use_batch_statistics(&mut self, wanted: bool) {
+        self.batch_statistics = wanted;
+        self.latest = None;
     }
 
     /// Multiply-adds of the latest pictures.
@@ -237,8 +266,12 @@ impl Generator {
             Some(plan) => Ok(plan),
             None => {
                 let latent = [h / scale, w / scale];
+                let look = Look {
+                    batch_statistics: self.batch_statistics,
+                    ..Look::default()
+                };
                 let (store, config) = (&mut self.store, &self.config);
-                Synthesis::new(store, config, &self.params, n, latent)
+                Synthesis::new(store, config, &self.params, n, latent, look)
             }
         }
     }

@@ -1,18 +1,21 @@
 //! Training on a device: two plans an iteration over one store of weights, statistics and moments.
 
+use super::calibration::Calibration;
 use super::encoding::Encoding;
 use super::fit::advise;
 use super::init::initial;
 use super::inputs::{Inputs, padded};
+use super::net::{average, has_average};
 use super::params::{Counter, ParamSpec, Params, Role};
-use super::step::{FINITE, Keep, ONE, Training, first_moment, hyper_name, second_moment};
+use super::step::{FINITE, Keep, ONE, SHARE, Training, first_moment, hyper_name, second_moment};
 use super::style::{Encoded, Style};
-use super::synthesis::Synthesis;
+use super::synthesis::{Look, Synthesis};
 use crate::gpu::{Executor, Gpu, Store};
 use crate::graph::Shape;
 use crate::graph::plan::Plan;
 use crate::ops::Tensor;
-use crate::state::{HostTensor, StateDict};
+use crate::ops::adam::Adam;
+use crate::state::{AVERAGES, HostTensor, StateDict};
 use crate::windows::IdMap;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -132,12 +135,52 @@ impl Trainer {
                 self.store.write(&spec.name, &values)?;
             }
         }
+        if network.is_empty() {
+            self.load_average(state)?;
+        }
         for (name, value) in &mut self.counters {
             if name.starts_with(network) {
                 *value = state.counters.get(name).copied().unwrap_or(0);
             }
         }
         Ok(())
+    }
+
+    /// Takes over the generator's moving average, where one is kept.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has other dimensions.
+    pub fn load_average(&mut self, state: &StateDict) -> Result<()> {
+        for spec in self.average_specs() {
+            let values = spec.find(&state.tensors)?;
+            self.store.write(&spec.name, &values)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the generator's moving average, where one is kept, with the generator as it is.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn start_average(&mut self) -> Result<()> {
+        for spec in self.average_specs() {
+            let values = self.store.read(&spec.name[AVERAGES.len()..])?;
+            self.store.write(&spec.name, &values)?;
+        }
+        Ok(())
+    }
+
+    /// The moving average's tensors.
+    fn average_specs(&self) -> Vec<ParamSpec> {
+        let is_kept = self.training.ema.is_some();
+        let specs = self.params.specs().iter();
+        specs
+            .filter(|spec| is_kept && has_average(&spec.name))
+            .map(|spec| ParamSpec {
+                name: average(&spec.name),
+                ..spec.clone()
+            })
+            .collect()
     }
 
     /// Takes over Adam's moments and numbers of updates, as [`Trainer::moments`] and [`Trainer::updates`] gave them.
@@ -171,8 +214,10 @@ impl Trainer {
     /// If the device was lost.
     pub fn weights(&self) -> Result<StateDict> {
         let own = |spec: &&ParamSpec| spec.role != Role::Frozen;
+        let own = self.params.specs().iter().filter(own);
+        let averages = self.average_specs();
         Ok(StateDict {
-            tensors: self.export(self.params.specs().iter().filter(own))?,
+            tensors: self.export(own.chain(&averages))?,
             counters: self.counters.clone(),
         })
     }
@@ -262,15 +307,18 @@ impl Trainer {
     pub fn step(&mut self, feed: &Feed, schedule: Schedule) -> Result<Losses> {
         self.upload(feed)?;
         let start = Instant::now();
+        let adam = self.training.optimiser();
         if let Some(rate) = schedule.generator {
             self.upload_noise("G", feed.noise[0])?;
-            self.generator
-                .submit(&mut self.store, self.training.betas, rate)?;
+            if let Some(decay) = self.training.ema {
+                let share = share(decay, self.generator.updates);
+                self.store.write(SHARE, &[share, 0.0, 0.0, 0.0])?;
+            }
+            self.generator.submit(&mut self.store, &adam, rate)?;
         }
         self.upload_noise("D", feed.noise[1])?;
         let rate = schedule.discriminator;
-        self.discriminator
-            .submit(&mut self.store, self.training.betas, rate)?;
+        self.discriminator.submit(&mut self.store, &adam, rate)?;
         let mut losses = Losses::default();
         if schedule.generator.is_some() {
             self.settle(false, &mut losses)?;
@@ -396,13 +444,45 @@ impl Trainer {
         })
     }
 
-    /// A plan for pictures of `n` label maps with the weights in training, in evaluation mode; it changes no state.
+    /// A plan for estimating running statistics anew, over batches as large as training's.
+    ///
+    /// # Errors
+    /// If the device cannot hold the plan.
+    pub fn calibration(&mut self) -> Result<Calibration> {
+        Calibration::new(&mut self.store, &self.training, &self.params)
+    }
+
+    /// Takes the statistics of a batch; nothing changes yet.
+    ///
+    /// # Errors
+    /// If the batch does not fit, or the device was lost.
+    pub fn observe(&mut self, calibration: &mut Calibration, feed: &Feed) -> Result<()> {
+        self.upload(feed)?;
+        self.upload_noise("G", feed.noise[0])?;
+        calibration.observe(&self.store)
+    }
+
+    /// Puts the mean of all statistics taken in place of the running ones: those of the average where one is kept.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn recalibrate(&mut self, calibration: &mut Calibration) -> Result<()> {
+        calibration.settle(&mut self.store)
+    }
+
+    /// A plan for pictures of `n` label maps with the weights in training or, where one is kept, their average, in
+    /// evaluation mode; it changes no state.
     ///
     /// # Errors
     /// If the device cannot hold the plan.
     pub fn synthesis(&mut self, n: usize) -> Result<Synthesis> {
         let model = &self.training.model;
-        Synthesis::new(&mut self.store, model, &self.params, n, model.latent())
+        let look = Look {
+            average: self.training.ema.is_some(),
+            ..Look::default()
+        };
+        let (store, latent) = (&mut self.store, model.latent());
+        Synthesis::new(store, model, &self.params, n, latent, look)
     }
 
     /// Pictures of label maps with the weights in training: the code path of synthesis from a checkpoint.
@@ -439,6 +519,15 @@ impl Trainer {
     }
 }
 
+/// Share of the newest weights in their moving average after so many updates.
+///
+/// The decay comes into force gradually: the first weights are noise, and a decay of 0.999 would show them for
+/// thousands of updates.
+fn share(decay: f64, updates: u64) -> f32 {
+    let t = updates as f64;
+    (1.0 - decay.min((1.0 + t) / (10.0 + t))) as f32
+}
+
 impl Step {
     fn new(network: &'static str, executor: Executor, losses: &[&'static str]) -> Result<Self> {
         let place = |name: &str| {
@@ -459,15 +548,8 @@ impl Step {
         })
     }
 
-    fn submit(&mut self, store: &mut Store, betas: (f64, f64), rate: f64) -> Result<()> {
-        let t = (self.updates + 1) as f64;
-        let correction = |beta: f64| 1.0 - beta.powf(t);
-        let hyper = [
-            (rate / correction(betas.0)) as f32,
-            (1.0 / correction(betas.1).sqrt()) as f32,
-            0.0,
-            0.0,
-        ];
+    fn submit(&mut self, store: &mut Store, adam: &Adam, rate: f64) -> Result<()> {
+        let hyper = adam.hyper(rate, self.updates + 1);
         store.write(&hyper_name(self.network), &hyper)?;
         self.executor.replay(store)
     }

@@ -20,10 +20,13 @@ use crate::data::{Batch, Batcher, LabelSpace, Loader, Phase, Position};
 use crate::gpu::Gpu;
 use crate::model::init::normal;
 use crate::model::vgg::vgg_params;
-use crate::model::{Feed, Keep, Losses, Schedule, Trainer, Training};
+use crate::model::{Calibration, Feed, Keep, Losses, Schedule, Trainer, Training};
 use crate::picture::{self, Picture};
 use crate::state::StateDict;
 use crate::{Error, Result};
+
+/// An epoch that training never reaches: its batches are those that running statistics are estimated over.
+const CALIBRATION_EPOCH: u64 = u64::MAX;
 
 /// A run in progress.
 pub struct Session {
@@ -33,6 +36,9 @@ pub struct Session {
     events: Option<EventFile>,
     trainer: Trainer,
     loader: Loader,
+    batcher: Arc<Batcher>,
+    calibration: Option<Calibration>,
+    calibrated_step: Option<u64>,
     samples: Samples,
     progress: Progress,
     origin: Origin,
@@ -85,12 +91,16 @@ impl Session {
                 ));
             }
         }
+        trainer.start_average()?;
         load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
         let run = RunFolder::create(root, &config)?;
         Ok(Self {
             events: events(&config, &run)?,
             trainer,
             loader: parts.loader,
+            batcher: parts.batcher,
+            calibration: None,
+            calibrated_step: None,
             samples: parts.samples,
             progress: Progress::default(),
             origin: origin(gpu),
@@ -122,6 +132,7 @@ impl Session {
         for network in ["G.", "D.", "E."] {
             trainer.load(&networks, network)?;
         }
+        trainer.load_average(&networks)?;
         trainer.load_moments(&moments, &progress.adam_steps)?;
         load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
         let origin = origin(gpu);
@@ -136,6 +147,9 @@ impl Session {
             events: events(&config, &run)?,
             trainer,
             loader: parts.loader,
+            batcher: parts.batcher,
+            calibration: None,
+            calibrated_step: None,
             samples: parts.samples,
             saved_step: Some(progress.step),
             pictures: parts.pictures,
@@ -291,6 +305,7 @@ impl Session {
         let path = self.run.sheet(self.progress.step);
         // Resumed after a crash, a run draws some sheets again; they are the same.
         if !path.exists() {
+            self.recalibrate()?;
             let rows = self.samples.rows(&mut self.trainer)?;
             picture::save(&path, &sheet::assemble(&rows))?;
             self.log_pictures(&rows)?;
@@ -315,7 +330,37 @@ impl Session {
         events.pictures(self.progress.images, &pictures)
     }
 
+    /// Estimates running statistics anew where that is wanted, once an iteration at most. It follows from the weights
+    /// alone, always over the same batches, so that runs which were stopped save the same.
+    fn recalibrate(&mut self) -> Result<()> {
+        let wanted = self.config.train.recalibrate;
+        if wanted == 0 || self.calibrated_step == Some(self.progress.step) {
+            return Ok(());
+        }
+        let mut calibration = match self.calibration.take() {
+            Some(calibration) => calibration,
+            None => self.trainer.calibration()?,
+        };
+        let order = self.batcher.order(CALIBRATION_EPOCH);
+        for i in 0..wanted.min(self.batcher.batches_per_epoch()) {
+            let batch = self.batcher.train(CALIBRATION_EPOCH, i, &order)?;
+            let noise = self.noise("calibration", i as u64);
+            let feed = Feed {
+                photos: &batch.images,
+                map: &batch.map,
+                windows: &batch.windows,
+                noise: [&noise, &[]],
+            };
+            self.trainer.observe(&mut calibration, &feed)?;
+        }
+        self.trainer.recalibrate(&mut calibration)?;
+        self.calibration = Some(calibration);
+        self.calibrated_step = Some(self.progress.step);
+        Ok(())
+    }
+
     fn save(&mut self, hear: &mut Listener) -> Result<()> {
+        self.recalibrate()?;
         self.progress.adam_steps = self.trainer.updates();
         let checkpoint = Checkpoint {
             config: self.config.clone(),
@@ -338,6 +383,7 @@ impl Session {
 struct Parts {
     trainer: Trainer,
     loader: Loader,
+    batcher: Arc<Batcher>,
     samples: Samples,
     pictures: usize,
     vgg: Option<StateDict>,
@@ -373,16 +419,19 @@ impl Parts {
             model: config.model.clone(),
             loss: config.loss.clone(),
             betas: config.optim.betas(),
+            ema: config.optim.ema,
             batch_size: train.batch_size,
             vgg_divisor: vgg.as_ref().map(|_| 1),
         };
         let trainer = Trainer::new(gpu, training, Keep::Losses)?;
         batcher.windows = trainer.inputs().specs().to_vec();
         let pictures = batcher.dataset.len();
-        let loader = Loader::start(Arc::new(batcher), from, workers(train.workers))?;
+        let batcher = Arc::new(batcher);
+        let loader = Loader::start(batcher.clone(), from, workers(train.workers))?;
         Ok(Self {
             trainer,
             loader,
+            batcher,
             samples,
             pictures,
             vgg,
