@@ -3,9 +3,9 @@
 mod common;
 
 use spadework::Result;
-use spadework::config::{ModelConfig, NormG};
+use spadework::config::{GanMode, LossConfig, ModelConfig, NormG};
 use spadework::graph::plan::{Plan, Step};
-use spadework::model::{Feed, Keep, Losses, Schedule, Trainer, Training};
+use spadework::model::{Feed, Keep, Losses, Schedule, Style, Trainer, Training};
 use spadework::ops::Op;
 use spadework::ops::norm::EpsRule;
 use spadework::state::StateDict;
@@ -25,9 +25,13 @@ fn model() -> ModelConfig {
 }
 
 fn trainer(model: ModelConfig) -> Result<Trainer> {
+    trainer_with(model, LossConfig::default())
+}
+
+fn trainer_with(model: ModelConfig, loss: LossConfig) -> Result<Trainer> {
     let training = Training {
         model,
-        loss: Default::default(),
+        loss,
         betas: (0.0, 0.9),
         ema: None,
         batch_size: 2,
@@ -47,6 +51,7 @@ fn map() -> IdMap {
 
 fn step(trainer: &mut Trainer) -> Result<Losses> {
     let map = map();
+    let noise = vec![0.5; 2 * trainer.training().model.z_dim];
     let photos: Vec<f32> = (0..map.ids.len() * 3)
         .map(|i| (i % 29) as f32 / 14.0 - 1.0)
         .collect();
@@ -54,7 +59,7 @@ fn step(trainer: &mut Trainer) -> Result<Losses> {
         photos: &photos,
         map: &map,
         windows: &trainer.inputs().tables(&map)?,
-        noise: [&[], &[]],
+        noise: [&noise, &noise],
     };
     let schedule = Schedule {
         generator: Some(1e-4),
@@ -66,14 +71,18 @@ fn step(trainer: &mut Trainer) -> Result<Losses> {
 /// Trains two iterations, draws, and returns the state before and after.
 fn train(model: ModelConfig) -> [StateDict; 2] {
     let what = format!("{} and {}", model.norm_g, model.norm_d);
-    let mut trainer = trainer(model).unwrap();
+    let mut trainer = trainer(model.clone()).unwrap();
     let before = trainer.weights().unwrap();
     for _ in 0..2 {
         let losses = step(&mut trainer).unwrap_or_else(|e| panic!("{what}: {e}"));
-        assert_eq!(losses.0.len(), 4, "{what}");
+        assert_eq!(losses.0.len(), 4 + usize::from(model.use_vae), "{what}");
     }
+    let styles = match model.use_vae {
+        true => [1, 2].map(|seed| Style::random(model.z_dim, seed)).to_vec(),
+        false => Vec::new(),
+    };
     let mut synthesis = trainer.synthesis(2).unwrap();
-    let pictures = trainer.synthesise(&mut synthesis, &map(), &[]).unwrap();
+    let pictures = trainer.synthesise(&mut synthesis, &map(), &styles).unwrap();
     let is_picture = |v: &f64| v.abs() <= 1.0;
     assert!(pictures.data().iter().all(is_picture), "{what}");
     let after = trainer.weights().unwrap();
@@ -141,6 +150,70 @@ fn without_a_norm_convolutions_keep_their_bias() {
         let norm_d = norm_d.parse().unwrap();
         let [_, after] = train(ModelConfig { norm_d, ..model() });
         assert_eq!(names(&after, "D.discriminator_0.model1.0."), want);
+    }
+}
+
+#[test]
+fn norms_of_the_encoder_are_those_of_the_discriminator() {
+    for (norm_e, layer, want) in [
+        (
+            "batch",
+            "E.layer2.",
+            &["0.weight", "1.bias", "1.running_mean"][..],
+        ),
+        (
+            "spectralsync_batch",
+            "E.layer6.",
+            &["0.weight_u", "1.weight", "1.running_var"],
+        ),
+        (
+            "spectralgroup2",
+            "E.layer1.",
+            &["0.weight_orig", "1.bias", "1.weight"],
+        ),
+        ("layer", "E.layer3.", &["0.weight", "1.bias", "1.weight"]),
+        (
+            "spectralnone",
+            "E.layer4.",
+            &["bias", "weight_orig", "weight_v"],
+        ),
+        ("instance", "E.layer5.", &["0.weight"]),
+    ] {
+        let norm_e = norm_e.parse().unwrap();
+        let model = ModelConfig {
+            norm_e,
+            use_vae: true,
+            z_dim: 3,
+            enc_size: 128,
+            ..model()
+        };
+        let [before, after] = train(model);
+        let names = names(&after, layer);
+        for end in want {
+            assert!(names.iter().any(|name| name == end), "{norm_e}: {names:?}");
+            let name = format!("{layer}{end}");
+            let moved = before.tensors[&name] != after.tensors[&name];
+            assert!(moved, "{norm_e}: {name} stays as it was");
+        }
+    }
+}
+
+#[test]
+fn every_adversarial_loss_trains_with_and_without_features() {
+    for gan_mode in [GanMode::Hinge, GanMode::Ls, GanMode::Original, GanMode::W] {
+        for gan_feat_loss in [true, false] {
+            let loss = LossConfig {
+                gan_mode,
+                gan_feat_loss,
+                ..LossConfig::default()
+            };
+            let mut trainer = trainer_with(model(), loss).unwrap();
+            let losses = step(&mut trainer).unwrap();
+            let names: Vec<_> = losses.0.iter().map(|(name, _)| *name).collect();
+            let want = ["GAN", "GAN_Feat", "D_Fake", "D_real"].into_iter();
+            let want = want.filter(|name| gan_feat_loss || *name != "GAN_Feat");
+            assert_eq!(names, want.collect::<Vec<_>>(), "{gan_mode:?}");
+        }
     }
 }
 

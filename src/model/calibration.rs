@@ -48,6 +48,11 @@ impl Calibration {
         })
     }
 
+    /// Bytes on the device beside what it shares with training.
+    pub fn bytes(&self) -> u64 {
+        self.executor.own_bytes()
+    }
+
     /// Adds the batch on the device.
     pub(super) fn observe(&mut self, store: &Store) -> Result<()> {
         if self.norms.is_empty() {

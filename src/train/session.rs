@@ -99,7 +99,7 @@ impl Session {
             trainer,
             loader: parts.loader,
             batcher: parts.batcher,
-            calibration: None,
+            calibration: parts.calibration,
             calibrated_step: None,
             samples: parts.samples,
             progress: Progress::default(),
@@ -148,7 +148,7 @@ impl Session {
             trainer,
             loader: parts.loader,
             batcher: parts.batcher,
-            calibration: None,
+            calibration: parts.calibration,
             calibrated_step: None,
             samples: parts.samples,
             saved_step: Some(progress.step),
@@ -203,9 +203,10 @@ impl Session {
     fn started(&self) -> Started {
         let batches_per_epoch = self.loader.batches_per_epoch();
         let epochs = self.config.optim.epochs() as u64;
+        let calibration = self.calibration.as_ref().map(Calibration::bytes);
         Started {
             adapter: self.origin.adapter.clone(),
-            device_bytes: self.trainer.bytes(),
+            device_bytes: self.trainer.bytes() + calibration.unwrap_or_default(),
             pictures: self.pictures,
             batches_per_epoch,
             epochs,
@@ -333,14 +334,13 @@ impl Session {
     /// Estimates running statistics anew where that is wanted, once an iteration at most. It follows from the weights
     /// alone, always over the same batches, so that runs which were stopped save the same.
     fn recalibrate(&mut self) -> Result<()> {
-        let wanted = self.config.train.recalibrate;
-        if wanted == 0 || self.calibrated_step == Some(self.progress.step) {
+        if self.calibrated_step == Some(self.progress.step) {
             return Ok(());
         }
-        let mut calibration = match self.calibration.take() {
-            Some(calibration) => calibration,
-            None => self.trainer.calibration()?,
+        let Some(mut calibration) = self.calibration.take() else {
+            return Ok(());
         };
+        let wanted = self.config.train.recalibrate;
         let order = self.batcher.order(CALIBRATION_EPOCH);
         for i in 0..wanted.min(self.batcher.batches_per_epoch()) {
             let batch = self.batcher.train(CALIBRATION_EPOCH, i, &order)?;
@@ -384,6 +384,7 @@ struct Parts {
     trainer: Trainer,
     loader: Loader,
     batcher: Arc<Batcher>,
+    calibration: Option<Calibration>,
     samples: Samples,
     pictures: usize,
     vgg: Option<StateDict>,
@@ -423,7 +424,11 @@ impl Parts {
             batch_size: train.batch_size,
             vgg_divisor: vgg.as_ref().map(|_| 1),
         };
-        let trainer = Trainer::new(gpu, training, Keep::Losses)?;
+        let mut trainer = Trainer::new(gpu, training, Keep::Losses)?;
+        let calibration = match train.recalibrate {
+            0 => None,
+            _ => Some(trainer.calibration()?),
+        };
         batcher.windows = trainer.inputs().specs().to_vec();
         let pictures = batcher.dataset.len();
         let batcher = Arc::new(batcher);
@@ -432,6 +437,7 @@ impl Parts {
             trainer,
             loader,
             batcher,
+            calibration,
             samples,
             pictures,
             vgg,
