@@ -1,7 +1,7 @@
 //! Running statistics estimated anew: what the generator's batch norms take of some training batches with the weights as
 //! they are, averaged evenly.
 //!
-//! Training leaves averages over the last few dozen batches, taken while the weights moved; of averaged weights it has
+//! Training leaves averages over the last dozen batches or so, taken while the weights moved; of averaged weights it has
 //! none of their own.
 
 use super::net::average;

@@ -115,7 +115,7 @@ pub fn generator(
     let has_batch_norm = config.norm_g.kind != SpadeNorm::Instance;
     if net.mode != Mode::Evaluation && has_batch_norm && n * h * w == 1 {
         return Err(Error::Usage(format!(
-            "norm_G = {}: a batch norm cannot train on one value, and batch {n} on a {h}x{w} grid has no more; \
+            "norm_G = {}: one value has no statistics for a batch norm, and batch {n} on a {h}x{w} grid has no more; \
              use a larger batch or crop_size",
             config.norm_g
         )));

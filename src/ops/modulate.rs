@@ -1,6 +1,8 @@
 //! The SPADE layer (paper equation 1 and figure 2, with the published code's `1 + gamma`), on label windows.
 //!
-//!     y = act(norm(up(x)) * (1 + gamma) + beta)
+//! ```text
+//! y = act(norm(up(x)) * (1 + gamma) + beta)
+//! ```
 //!
 //! gamma and beta are 3 x 3 convolutions of the hidden rows `a`, so they too take one value per distinct window (of
 //! hidden windows). Per tap, hidden rows are multiplied with the weight once; each window then gathers its taps, and
