@@ -84,7 +84,7 @@ fn {{ entry }}(
             }
         }
     }
-    y[i] = {% if relu %}max(sum, vec4<f32>()){% else %}sum{% endif %};
+    y[i] = {% if relu %}select(sum, vec4<f32>(), sum <= vec4<f32>()){% else %}sum{% endif %};
 {% elif entry == "lookup" %}
     y[i] = x[t[t[IDS] + row] * p.c4 + c];
 {% elif entry == "rows_chunk" %}

@@ -37,7 +37,9 @@ fn term(i: u32) -> vec4<f32> {
 {% if term == "linear" %}
     return p.setting * x[i];
 {% elif term == "hinge" %}
-    return max(vec4<f32>(0.0), 1.0 + p.setting * x[i]);
+    // Not max: it may drop NaN, which the check for bad numbers must see.
+    let violation = 1.0 + p.setting * x[i];
+    return select(violation, vec4<f32>(0.0), violation <= vec4<f32>(0.0));
 {% elif term == "square" %}
     let difference = x[i] - p.setting;
     return difference * difference;

@@ -137,7 +137,7 @@ fn {{ entry }}(
         let row = t[ids + pixel] * 2u * p.cols + j;
         let normalised = (x[source_of(pixel) + c] - scale.mean) * scale.inverse;
         let v = normalised * (1.0 + gb[row]) + gb[row + p.cols];
-        y[pixel * p.c4 + c] = {% if leaky %}max(v, 0.2 * v){% else %}v{% endif %};
+        y[pixel * p.c4 + c] = {% if leaky %}select(v, 0.2 * v, v <= vec4<f32>()){% else %}v{% endif %};
     }
 {% elif entry == "spread" %}
     let j = i % p.cols;

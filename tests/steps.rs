@@ -153,6 +153,38 @@ fn continues_bit_for_bit(training: Training, styles: &[Style]) {
 }
 
 #[test]
+fn a_bad_discriminator_step_leaves_the_good_one_before_it() {
+    let mut training = training();
+    // Without feature matching the generator's losses do not see the photos, so only the second step goes wrong.
+    training.loss.gan_feat_loss = false;
+    let mut trainer = trainer_of(training);
+    step(&mut trainer, 0.5).unwrap();
+    let (before, moments) = (trainer.weights().unwrap(), trainer.moments().unwrap());
+    let error = step(&mut trainer, f32::NAN).unwrap_err().to_string();
+    assert!(error.contains("update 2 of the discriminator"), "{error}");
+    assert!(!trainer.is_between_iterations());
+    let updates = [("D".to_owned(), 1), ("G".to_owned(), 2)];
+    assert_eq!(trainer.updates(), updates.into());
+    let (after, moments_after) = (trainer.weights().unwrap(), trainer.moments().unwrap());
+    let finite = |state: &StateDict| {
+        let mut values = state.tensors.values().flat_map(|tensor| &tensor.data);
+        values.all(|value| value.is_finite())
+    };
+    assert!(finite(&after));
+    for (name, tensor) in &before.tensors {
+        // The generator's step updates the discriminator's singular vectors too.
+        if name.starts_with("D.") && !name.ends_with("_u") && !name.ends_with("_v") {
+            assert!(after.tensors[name] == *tensor, "{name}");
+        }
+    }
+    let of_d = |(name, _): &(&String, _)| name.contains(".D.");
+    let [was, is] = [&moments, &moments_after].map(|m| m.iter().filter(of_d).collect::<Vec<_>>());
+    assert!(!was.is_empty() && was == is);
+    step(&mut trainer, 0.5).unwrap();
+    assert!(trainer.is_between_iterations());
+}
+
+#[test]
 fn a_run_continues_from_its_state_bit_for_bit() {
     continues_bit_for_bit(training(), &[]);
 }

@@ -3,6 +3,7 @@
 
 mod common;
 
+use spadework::Error;
 use spadework::config::{LossConfig, ModelConfig};
 use spadework::gpu::Gpu;
 use spadework::model::{Feed, Keep, Losses, Schedule, Trainer, Training};
@@ -137,13 +138,37 @@ fn steps_create_nothing_on_the_device() {
     // A device of its own: what other tests create does not count.
     let gpu = Gpu::open(None).unwrap();
     let (mut trainer, pictures) = (trainer(&gpu), pictures());
+    let mut mirrored = pictures.map.clone();
+    mirrored.ids.reverse();
+    let tables = [&pictures.map, &mirrored].map(|map| trainer.inputs().tables(map).unwrap());
+    let mut run = |i: usize| {
+        step(&mut trainer, &pictures, &tables[i % 2], RATE_D);
+        held(&trainer).expect("the adapter under test counts its allocations")
+    };
+    let before = [0, 1, 2].map(&mut run)[2];
+    // Batches of other layouts run other dispatches, in memory that is there.
+    for i in 3..7 {
+        assert_eq!(run(i), before);
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error() {
+    let gpu = Gpu::open(None).unwrap();
+    let (mut trainer, pictures) = (trainer(&gpu), pictures());
     let tables = trainer.inputs().tables(&pictures.map).unwrap();
-    for _ in 0..2 {
-        step(&mut trainer, &pictures, &tables, RATE_D);
-    }
-    let before = held(&trainer).expect("the adapter under test counts its allocations");
-    for _ in 0..3 {
-        step(&mut trainer, &pictures, &tables, RATE_D);
-        assert_eq!(held(&trainer).unwrap(), before);
-    }
+    step(&mut trainer, &pictures, &tables, RATE_D);
+    gpu.device.destroy();
+    let feed = Feed {
+        photos: &pictures.photos,
+        map: &pictures.map,
+        windows: &tables,
+        noise: [&[], &[]],
+    };
+    let schedule = Schedule {
+        generator: Some(1e-3),
+        discriminator: RATE_D,
+    };
+    let error = trainer.step(&feed, schedule).unwrap_err();
+    assert!(matches!(error, Error::Device(_)), "{error}");
 }

@@ -309,7 +309,7 @@ impl Executor {
 
     /// The dispatches of a step that reads window tables with these headers.
     fn dynamic_kernel(&self, step: &Step, headers: &[Option<Header>]) -> Kernel {
-        let target = self.gpu.target();
+        let target = &self.plan.target;
         let kernel = step.op.kernel(&Site {
             inputs: &step.input_types,
             outputs: &step.output_types,

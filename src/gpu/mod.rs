@@ -1,6 +1,7 @@
 //! The device: choosing an adapter, opening it, and what it can do.
 
 pub mod exec;
+mod health;
 mod readback;
 pub mod shader;
 mod slice;
@@ -9,6 +10,7 @@ pub mod store;
 use crate::graph::plan::Target;
 use crate::ops::{Family, texels};
 use crate::{Error, Result};
+use health::Health;
 use shader::{Pipeline, Variant};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -31,6 +33,7 @@ pub struct Gpu {
     /// Kernel family in use.
     pub family: Family,
     pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
+    health: Health,
 }
 
 /// A texture for copies of matrices, in the layout of [`texels`].
@@ -160,10 +163,12 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Device(format!("cannot open adapter {}: {e}", info.name)))?;
-        Ok(Self::from_device(device, queue))
+        let health = Health::watch(&device);
+        let family = family_of(&info, device.features(), &device.limits());
+        Ok(Self::opened(device, queue, family, health))
     }
 
-    /// Uses a device of the caller's. On a CPU adapter `Features::SUBGROUP` and 2048 texture array layers make it
+    /// Uses a device of the caller's, whose handlers of errors and of loss stay. On a CPU adapter `Features::SUBGROUP` and 2048 texture array layers make it
     /// several times faster.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
         let info = device.adapter_info();
@@ -173,12 +178,22 @@ impl Gpu {
 
     /// Uses a device of the caller's with a kernel family of choice; tests compare families this way.
     pub fn with_family(device: wgpu::Device, queue: wgpu::Queue, family: Family) -> Arc<Self> {
+        Self::opened(device, queue, family, Health::default())
+    }
+
+    fn opened(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        family: Family,
+        health: Health,
+    ) -> Arc<Self> {
         Arc::new(Self {
             info: device.adapter_info(),
             device,
             queue,
             family,
             pipelines: Mutex::default(),
+            health,
         })
     }
 
@@ -263,9 +278,16 @@ impl Gpu {
     /// # Errors
     /// If the device was lost.
     pub fn wait(&self) -> Result<()> {
-        let waited = self.device.poll(wgpu::PollType::wait_indefinitely());
-        waited.map_err(|e| Error::Device(format!("{}: {e}", self.info.name)))?;
-        Ok(())
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// Waits for a submission, or for all.
+    fn poll(&self, until: wgpu::PollType) -> Result<()> {
+        let name = &self.info.name;
+        self.health.check(name)?;
+        let waited = self.device.poll(until);
+        waited.map_err(|e| Error::Device(format!("{name}: {e}")))?;
+        self.health.check(name)
     }
 
     /// Reads the first `bytes` of a buffer, waiting for the work before it.

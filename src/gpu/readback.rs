@@ -46,15 +46,14 @@ impl Readback {
             message: "scalars are read once after every replay".into(),
         })?;
         self.staging.map_async(wgpu::MapMode::Read, .., |_| {});
-        let lost = |what: String| Error::Device(format!("{}: {what}", gpu.info.name));
-        let waited = gpu.device.poll(wgpu::PollType::Wait {
+        gpu.poll(wgpu::PollType::Wait {
             submission_index: Some(filled),
             timeout: None,
-        });
-        waited.map_err(|e| lost(e.to_string()))?;
+        })?;
         let bytes = self.count as u64 * SCALAR_BYTES;
         let view = self.staging.get_mapped_range(..bytes.max(SCALAR_BYTES));
-        let view = view.map_err(|e| lost(format!("cannot read back: {e}")))?;
+        let view =
+            view.map_err(|e| Error::Device(format!("{}: cannot read back: {e}", gpu.info.name)))?;
         let first = |vector: &[u8]| bytemuck::pod_read_unaligned::<f32>(&vector[..4]);
         let vectors = view.chunks_exact(SCALAR_BYTES as usize);
         into.extend(vectors.take(self.count).map(first));

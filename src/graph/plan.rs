@@ -71,6 +71,8 @@ pub struct Plan {
     pub named: Vec<Named>,
     /// Values to read after a replay.
     pub outputs: Vec<(String, Ty, Place)>,
+    /// What it was planned for.
+    pub target: Target,
 }
 
 /// What the planner must know of the adapter.
@@ -109,6 +111,7 @@ impl Plan {
             slots,
             named: planner.named,
             outputs,
+            target: *target,
         };
         plan.check_bindings(target)?;
         Ok(plan)
@@ -127,27 +130,28 @@ impl Plan {
     }
 
     fn check_bindings(&self, target: &Target) -> Result<()> {
-        let named = self.named.iter().map(|n| (n.name.clone(), n.ty.bytes()));
-        let results = self.steps.iter().flat_map(|step| {
-            let types = step.output_types.iter();
-            types.map(|ty| (format!("result {ty} of {}", step.op.name()), ty.bytes()))
-        });
-        let scratch = self.steps.iter().flat_map(|step| {
-            let words = step.kernel.scratch.iter();
-            words.map(|&w| (format!("workspace of {}", step.op.name()), w as u64 * 4))
-        });
-        let too_large = named
-            .chain(results)
-            .chain(scratch)
-            .find(|(_, bytes)| *bytes > target.max_binding_bytes);
-        match too_large {
-            None => Ok(()),
-            Some((what, bytes)) => Err(Error::Device(format!(
-                "{what} takes {} MiB, but this adapter binds at most {} MiB at once; use a smaller batch, crop size or ngf",
-                bytes.div_ceil(1 << 20),
-                target.max_binding_bytes >> 20,
-            ))),
+        self.steps.iter().try_for_each(|step| {
+            let mut scratch = step.kernel.scratch.iter();
+            scratch.try_for_each(|&words| {
+                let what = || format!("workspace of {}", step.op.name());
+                target.check_binding(words as u64 * 4, what)
+            })
+        })
+    }
+}
+
+impl Target {
+    /// Refuses what one dispatch could not bind.
+    fn check_binding(&self, bytes: u64, what: impl Fn() -> String) -> Result<()> {
+        if bytes <= self.max_binding_bytes {
+            return Ok(());
         }
+        Err(Error::Device(format!(
+            "{} takes {} MiB, but this adapter binds at most {} MiB at once; use a smaller batch, crop size or ngf",
+            what(),
+            bytes.div_ceil(1 << 20),
+            self.max_binding_bytes >> 20,
+        )))
     }
 }
 
@@ -229,6 +233,15 @@ impl<'a> Planner<'a> {
         let node = &self.graph.nodes[index];
         let types = |ids: &[ValueId]| ids.iter().map(|&id| self.graph.ty(id)).collect::<Vec<_>>();
         let (input_types, output_types) = (types(&node.inputs), types(&node.outputs));
+        // Before anything is computed from the sizes: kernels count in 32 bits.
+        for &id in node.inputs.iter().chain(&node.outputs) {
+            let ty = self.graph.ty(id);
+            let what = || match &self.graph.values[id.0].source {
+                Source::Node(..) => format!("result {ty} of {}", node.op.name()),
+                _ => self.graph.label(id),
+            };
+            self.target.check_binding(ty.bytes(), what)?;
+        }
         if let Some(&stale) = node.inputs.iter().find(|id| self.updated[id.0]) {
             return Err(Error::Shape {
                 op: node.op.name(),

@@ -5,6 +5,7 @@ use super::generator::shortcuts;
 use super::net::Net;
 use super::spade::Level;
 use crate::config::{ModelConfig, NetG};
+use crate::gpu::Store;
 use crate::graph::shape::Windows;
 use crate::graph::{Shape, Ty, ValueId};
 use crate::windows::{IdMap, Tier, WindowSpec, build_tables, output_size};
@@ -190,6 +191,24 @@ impl Inputs {
         let edge_channel = (self.channels > self.ids).then_some(self.ids as u32);
         let tables = build_tables(map, self.channels, edge_channel, &self.specs);
         Ok(tables)
+    }
+
+    /// Puts packed tables on the device, in the order of [`Inputs::specs`].
+    ///
+    /// # Errors
+    /// If there are more or fewer, or one does not fit its buffer.
+    pub(super) fn upload(&self, store: &mut Store, tables: &[Vec<u32>]) -> Result<()> {
+        if tables.len() != self.specs.len() {
+            return Err(Error::Data(format!(
+                "{} window tables, where the model reads {}",
+                tables.len(),
+                self.specs.len()
+            )));
+        }
+        for (name, words) in self.table_names().zip(tables) {
+            store.write_index(&name, words)?;
+        }
+        Ok(())
     }
 
     fn check_ids(&self, map: &IdMap) -> Result<()> {

@@ -300,7 +300,10 @@ impl Training {
         let grads = gradients(&mut net.graph, &seeds, &values)?;
         let mut finite = net.graph.state(FINITE, Shape::scalar())?;
         let checked = losses.iter().map(|&(_, loss)| loss);
-        for value in checked.chain(grads.iter().copied().flatten()) {
+        let commits = net.commits().to_vec();
+        let committed = commits.iter().map(|&(_, new)| new);
+        let all = checked.chain(grads.iter().copied().flatten());
+        for value in all.chain(committed).collect::<Vec<_>>() {
             finite = net.apply(Finite {}, &[finite, value])?;
         }
         for &(name, loss) in losses {
@@ -315,7 +318,7 @@ impl Training {
             let written = self.adam(&mut net.graph, step, &spec.name, [value, grad, finite])?;
             changed.push((spec.name.clone(), written));
         }
-        for (state, new) in net.commits().to_vec() {
+        for (state, new) in commits {
             let written = net.apply(Commit {}, &[state, new, finite])?;
             net.graph.update(written);
             changed.push((net.graph.label(state), written));

@@ -7,7 +7,6 @@ use super::inputs::{Inputs, padded};
 use super::net::{Mode, Net};
 use super::params::Params;
 use super::style::{Encoded, Style};
-use super::trainer::upload_tables;
 use crate::config::ModelConfig;
 use crate::gpu::{Executor, Gpu, Store};
 use crate::graph::Graph;
@@ -53,6 +52,9 @@ pub(super) fn synthesis_graph(
     net.graph.output("fake", fake);
     Ok(net.graph)
 }
+
+/// The longest side of a picture.
+const MAX_SIDE: usize = 1 << 14;
 
 /// A plan for one number and size of pictures.
 pub struct Synthesis {
@@ -107,7 +109,7 @@ impl Synthesis {
     /// lost.
     pub fn pictures(&mut self, store: &mut Store, map: &IdMap, styles: &[Style]) -> Result<Tensor> {
         let tables = self.inputs.tables(map)?;
-        upload_tables(store, &self.inputs, &tables)?;
+        self.inputs.upload(store, &tables)?;
         self.upload_styles(store, styles)?;
         self.executor.replay(store)?;
         self.executor.read(store, "fake")
@@ -255,6 +257,11 @@ impl Generator {
     /// The plan for this number and size of pictures: the latest one if it fits.
     fn synthesis(&mut self, n: usize, [h, w]: [usize; 2]) -> Result<Synthesis> {
         let scale = self.config.scale();
+        if h.max(w) > MAX_SIDE {
+            return Err(Error::Usage(format!(
+                "size {w}x{h}: neither side may exceed {MAX_SIDE} pixels"
+            )));
+        }
         if h == 0 || w == 0 || h % scale != 0 || w % scale != 0 {
             return Err(Error::Usage(format!(
                 "size {w}x{h}: both sides must be multiples of {scale} for num_upsampling_layers = \"{}\"",

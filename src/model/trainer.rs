@@ -73,6 +73,8 @@ pub struct Trainer {
     generator: Step,
     discriminator: Step,
     counters: BTreeMap<String, i64>,
+    /// Whether the generator has taken a step that the discriminator has not answered yet.
+    is_halfway: bool,
 }
 
 impl Trainer {
@@ -107,6 +109,7 @@ impl Trainer {
             store,
             generator,
             discriminator,
+            is_halfway: false,
         })
     }
 
@@ -322,10 +325,17 @@ impl Trainer {
         let mut losses = Losses::default();
         if schedule.generator.is_some() {
             self.settle(false, &mut losses)?;
+            self.is_halfway = true;
         }
         self.settle(true, &mut losses)?;
+        self.is_halfway = false;
         self.fit_slices(start.elapsed(), schedule.generator.is_some());
         Ok(losses)
+    }
+
+    /// Whether the state is that between two iterations: not if the last one failed after the generator's step.
+    pub fn is_between_iterations(&self) -> bool {
+        !self.is_halfway
     }
 
     /// Fits the submissions to the speed of the iteration just done.
@@ -383,7 +393,7 @@ impl Trainer {
                 feed.photos.len()
             )));
         }
-        upload_tables(&mut self.store, &self.inputs, feed.windows)?;
+        self.inputs.upload(&mut self.store, feed.windows)?;
         if self.training.model.num_d > 1 {
             let symbols = self.inputs.symbols_name();
             self.store.write_index(&symbols, &feed.map.ids)?;
@@ -553,20 +563,6 @@ impl Step {
         store.write(&hyper_name(self.network), &hyper)?;
         self.executor.replay(store)
     }
-}
-
-pub(super) fn upload_tables(store: &mut Store, inputs: &Inputs, tables: &[Vec<u32>]) -> Result<()> {
-    if tables.len() != inputs.specs().len() {
-        return Err(Error::Data(format!(
-            "{} window tables, where the model reads {}",
-            tables.len(),
-            inputs.specs().len()
-        )));
-    }
-    for (name, words) in inputs.table_names().zip(tables) {
-        store.write_index(&name, words)?;
-    }
-    Ok(())
 }
 
 /// From N x H x W x C to N x C x H x W; a scalar loses its dimensions.

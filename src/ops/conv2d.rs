@@ -446,7 +446,7 @@ impl Operation for Conv2dWeightGrad {
 /// Input shape, kernel, stride, padding, output channels, whether there is a bias.
 type TestGeometry = (Shape, [usize; 2], usize, usize, usize, bool);
 
-const TEST_GEOMETRIES: [TestGeometry; 17] = [
+const TEST_GEOMETRIES: [TestGeometry; 18] = [
     (Shape::new(2, 5, 7, 3), [3, 3], 1, 1, 8, true),
     (Shape::new(1, 4, 4, 184), [3, 3], 1, 1, 5, false),
     (Shape::new(2, 3, 6, 7), [1, 1], 1, 0, 9, false),
@@ -465,6 +465,8 @@ const TEST_GEOMETRIES: [TestGeometry; 17] = [
     (Shape::new(3, 2, 2, 16), [3, 3], 1, 1, 40, true),
     (Shape::new(1, 7, 8, 3), [2, 3], 3, 0, 5, true),
     (Shape::new(1, 1, 1, 1), [3, 3], 1, 1, 1, false),
+    // The largest tiles of the tiled family.
+    (Shape::new(1, 65, 64, 18), [3, 3], 1, 1, 18, true),
 ];
 
 fn test_cases(

@@ -162,11 +162,40 @@ impl Session {
         })
     }
 
-    /// Trains until all epochs are done, `limit` iterations are done in all, or `stop` is raised; then saves.
+    /// Trains until all epochs are done, `limit` iterations are done in all, or `stop` is raised; then saves. What
+    /// went well before an error is saved too.
     ///
     /// # Errors
     /// If a loss or gradient is not finite, which names the iteration; if a file cannot be read or written.
     pub fn train(
+        &mut self,
+        stop: &AtomicBool,
+        limit: Option<u64>,
+        hear: &mut Listener,
+    ) -> Result<End> {
+        let trained = self.train_and_save(stop, limit, hear);
+        if trained.is_err() {
+            self.rescue(hear)?;
+        }
+        trained
+    }
+
+    /// Saves the last whole iteration after an error, if it is not saved yet and can be.
+    fn rescue(&mut self, hear: &mut Listener) -> Result<()> {
+        let step = self.progress.step;
+        let is_new = step > 0 && self.saved_step != Some(step);
+        if !is_new || !self.trainer.is_between_iterations() {
+            return Ok(());
+        }
+        match self.save(hear) {
+            Ok(()) => Ok(()),
+            Err(error) => hear(&TrainEvent::Notice(format!(
+                "iteration {step} could not be saved: {error}"
+            ))),
+        }
+    }
+
+    fn train_and_save(
         &mut self,
         stop: &AtomicBool,
         limit: Option<u64>,
@@ -413,7 +442,7 @@ impl Parts {
                 from.batch
             )));
         }
-        let samples = Samples::open(config, space)?;
+        let mut samples = Samples::open(config, space)?;
         let mut notices = Vec::new();
         let vgg = open_vgg(config, &mut notices)?;
         let training = Training {
@@ -429,6 +458,9 @@ impl Parts {
             0 => None,
             _ => Some(trainer.calibration()?),
         };
+        if train.display_freq > 0 {
+            samples.prepare(&mut trainer)?;
+        }
         batcher.windows = trainer.inputs().specs().to_vec();
         let pictures = batcher.dataset.len();
         let batcher = Arc::new(batcher);

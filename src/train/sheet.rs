@@ -38,6 +38,15 @@ impl Samples {
         })
     }
 
+    /// Makes room on the device for what [`Samples::rows`] needs, which belongs to the memory of a training.
+    ///
+    /// # Errors
+    /// If the device cannot hold it.
+    pub fn prepare(&mut self, trainer: &mut Trainer) -> Result<()> {
+        self.plans = Some((trainer.synthesis(1)?, trainer.encoding()?));
+        Ok(())
+    }
+
     /// Draws a row for each sample: layout, synthesised picture, photograph.
     ///
     /// # Errors

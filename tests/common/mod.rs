@@ -4,7 +4,7 @@
 pub mod golden;
 
 use spadework::gpu::{Executor, Gpu, Store};
-use spadework::graph::plan::Plan;
+use spadework::graph::plan::{Plan, Target};
 use spadework::graph::{Graph, Ty};
 use spadework::ops::{Case, CaseInput, Family, Tensor};
 use std::collections::HashMap;
@@ -105,7 +105,18 @@ pub fn run_on(
     values: &HashMap<String, Vec<f32>>,
     index: &HashMap<String, Vec<u32>>,
 ) -> HashMap<String, Vec<f32>> {
-    let plan = Plan::new(graph, &gpu.target()).unwrap();
+    run_for(gpu, &gpu.target(), graph, values, index)
+}
+
+/// As [`run_on`], planned for another target, such as one with a smaller workspace.
+pub fn run_for(
+    gpu: &Arc<Gpu>,
+    target: &Target,
+    graph: &Graph,
+    values: &HashMap<String, Vec<f32>>,
+    index: &HashMap<String, Vec<u32>>,
+) -> HashMap<String, Vec<f32>> {
+    let plan = Plan::new(graph, target).unwrap();
     let mut store = Store::new(gpu.clone());
     let mut executor = Executor::new(plan, &mut store).unwrap();
     for (name, values) in values {
