@@ -181,3 +181,8 @@ fn check(name: &str) {
 fn three_iterations_equal_the_recording() {
     check("train3.safetensors");
 }
+
+#[test]
+fn an_iteration_with_styles_equals_the_recording() {
+    check("train_vae.safetensors");
+}
