@@ -17,7 +17,7 @@ mod spec;
 mod tests;
 
 pub use groups::{CHUNK, Groups};
-pub use packed::{GroupsView, HEADER_WORDS, WindowView};
+pub use packed::{GroupsView, HEADER_WORDS, WindowView, check_packed};
 pub use spec::{Tier, WindowSpec, build_tables};
 
 /// The first words of a packed table: all a host needs to size dispatches.

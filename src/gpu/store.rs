@@ -4,7 +4,7 @@ use super::{Gpu, TexelMemory};
 use crate::graph::Ty;
 use crate::graph::plan::{Named, Plan};
 use crate::ops::Tensor;
-use crate::windows::Header;
+use crate::windows::{Header, check_packed};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -172,7 +172,7 @@ impl Store {
     /// Writes a packed window table or symbol map; it may be shorter than the buffer.
     ///
     /// # Errors
-    /// If the name is unknown or the words exceed the capacity.
+    /// If the name is unknown, the words exceed the capacity, or a table's would lead a kernel out of its bounds.
     pub fn write_index(&mut self, name: &str, words: &[u32]) -> Result<()> {
         let entry = self.entry(name)?;
         if words.len() as u64 * 4 > entry.ty.bytes() {
@@ -182,7 +182,14 @@ impl Store {
             });
         }
         let header = match entry.ty {
-            Ty::Windows(_) => words.first_chunk().copied(),
+            Ty::Windows(table) => {
+                let checked = check_packed(words, table.pixels, table.taps, table.channels);
+                checked.map_err(|message| Error::Shape {
+                    op: "store",
+                    message: format!("window table `{name}`: {message}"),
+                })?;
+                words.first_chunk().copied()
+            }
             _ => None,
         };
         self.gpu

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::generator::{generator_params, sizes};
+use super::blocks::sizes;
+use super::generator::generator_params;
 use super::inputs::Inputs;
 use super::step::{Keep, Training};
 use super::synthesis::{Look, synthesis_graph};

@@ -1,72 +1,19 @@
 //! The generator, Figure 4 (right): the label map at every size, through SPADE or, in the baseline of the ablation, by
 //! concatenation, and in front of all the label map or a style.
 
+use super::blocks::{Block, blocks};
 use super::concat::{concat_block, concat_block_params, concat_conv};
 use super::inputs::Inputs;
 use super::net::{Mode, Net};
 use super::params::{Layout, Params};
 use super::spade::{Norm, block, block_params};
-use crate::config::{ModelConfig, NetG, SpadeNorm, Upsampling};
+use crate::config::{ModelConfig, NetG, SpadeNorm};
 use crate::graph::ValueId;
 use crate::ops::activation::{Activation, Kind};
 use crate::ops::copy::Reshape;
 use crate::ops::labels::{LabelRows, Lookup};
 use crate::ops::norm::EpsRule;
 use crate::{Error, Result};
-
-/// A residual block of the generator.
-struct Block {
-    name: &'static str,
-    /// Channels in and out, as shares of the first width.
-    fin: usize,
-    fout: usize,
-    /// Whether its input is doubled first.
-    up: bool,
-}
-
-/// The blocks in order; channels are `ngf * 16 / divisor`.
-fn blocks(upsampling: Upsampling) -> Vec<Block> {
-    let block = |name, fin, fout, up| Block {
-        name,
-        fin,
-        fout,
-        up,
-    };
-    let mut blocks = vec![
-        block("head_0", 1, 1, false),
-        block("G_middle_0", 1, 1, true),
-        block("G_middle_1", 1, 1, upsampling != Upsampling::Normal),
-        block("up_0", 1, 2, true),
-        block("up_1", 2, 4, true),
-        block("up_2", 4, 8, true),
-        block("up_3", 8, 16, true),
-    ];
-    if upsampling == Upsampling::Most {
-        blocks.push(block("up_4", 16, 32, true));
-    }
-    blocks
-}
-
-/// Names of the blocks, and the doublings of the first grid where they work.
-pub(super) fn sizes(upsampling: Upsampling) -> Vec<(&'static str, usize)> {
-    let mut doublings = 0;
-    let size = |block: Block| {
-        doublings += usize::from(block.up);
-        (block.name, doublings)
-    };
-    blocks(upsampling).into_iter().map(size).collect()
-}
-
-/// Doublings of the first grid where blocks with a shortcut work.
-pub(super) fn shortcuts(upsampling: Upsampling) -> Vec<usize> {
-    let has_shortcut = blocks(upsampling)
-        .into_iter()
-        .map(|block| block.fin != block.fout);
-    let sizes = sizes(upsampling).into_iter().zip(has_shortcut);
-    sizes
-        .filter_map(|((_, doublings), has)| has.then_some(doublings))
-        .collect()
-}
 
 /// Tensors of [`generator`].
 pub fn generator_params(config: &ModelConfig) -> Params {

@@ -1,7 +1,7 @@
 //! What a batch puts on the device: window tables of the label map at every size, symbols, and photos.
 
+use super::blocks::shortcuts;
 use super::concat::Labels;
-use super::generator::shortcuts;
 use super::net::Net;
 use super::spade::Level;
 use crate::config::{ModelConfig, NetG};

@@ -1,5 +1,6 @@
 //! The networks of the paper, their losses, and the two steps of a training iteration.
 
+mod blocks;
 pub mod calibration;
 pub mod concat;
 pub mod cost;

@@ -13,7 +13,7 @@
 //!
 //! The sections follow the header in this order without gaps; offsets count words from the start of the buffer.
 
-use super::{CHUNK, Groups, WindowTable};
+use super::{CHUNK, Groups, Header, ID_MASK, OUTSIDE, WindowTable};
 
 /// Words before the first section.
 pub const HEADER_WORDS: usize = 16;
@@ -65,6 +65,83 @@ impl WindowTable {
         let pixels_of = (pixels + 1) + (pixels + 1) + pixels;
         let windows_of = (taps * channels + 1) + (taps * chunks_per_tap + 1) + taps * per_tap;
         HEADER_WORDS + pixels + pixels * taps + pixels_of + windows_of
+    }
+}
+
+/// Checks that words are a packed table of this many output pixels and taps, with at most this many channels, and that
+/// no number in it leads a kernel out of its bounds: kernels follow them without looking.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_packed(
+    words: &[u32],
+    pixels: usize,
+    taps: usize,
+    channels: usize,
+) -> Result<(), String> {
+    let header: &Header = words.first_chunk().ok_or("shorter than a header")?;
+    let [p, w, k, a] = [0, 1, 2, 3].map(|i| header[i] as usize);
+    if p != pixels || k != taps || !(1..=pixels).contains(&w) || !(1..=channels).contains(&a) {
+        return Err(format!(
+            "{w} windows of {k} taps and {a} channels for {p} pixels"
+        ));
+    }
+    let mut rest = Sections {
+        words,
+        at: HEADER_WORDS,
+    };
+    let ids = rest.take(header[4], p)?;
+    let symbols = rest.take(header[5], w * k)?;
+    let id_of = |symbol: u32| (symbol & ID_MASK) as usize;
+    if ids.iter().any(|&id| id as usize >= w) {
+        return Err("a pixel has a window beyond the last".into());
+    }
+    if symbols.iter().any(|&s| s != OUTSIDE && id_of(s) >= a) {
+        return Err("a window shows a symbol beyond the last".into());
+    }
+    rest.check_groups(&header[6..11], w, p)?;
+    rest.check_groups(&header[11..16], k * a, w)
+}
+
+/// What of the words was not looked at yet.
+struct Sections<'a> {
+    words: &'a [u32],
+    at: usize,
+}
+
+impl<'a> Sections<'a> {
+    /// The next section, which must begin where the header says.
+    fn take(&mut self, offset: u32, len: usize) -> Result<&'a [u32], String> {
+        let rest = self.words.get(self.at..);
+        let section = rest.and_then(|words| words.get(..len));
+        let section = section.filter(|_| offset as usize == self.at);
+        self.at += len;
+        section.ok_or_else(|| format!("a section of {len} words is not at word {offset}"))
+    }
+
+    /// The next three sections: lists by row of items below a bound.
+    fn check_groups(&mut self, header: &[u32], rows: usize, bound: usize) -> Result<(), String> {
+        if header[0] as usize != rows {
+            return Err(format!("lists of {} rows in place of {rows}", header[0]));
+        }
+        let chunks = header[1] as usize;
+        let row_chunk = self.take(header[2], rows + 1)?;
+        let chunk_start = self.take(header[3], chunks + 1)?;
+        let items = self.take(header[4], chunk_start[chunks] as usize)?;
+        let is_whole = row_chunk[0] == 0
+            && row_chunk.is_sorted()
+            && row_chunk[rows] as usize == chunks
+            && chunk_start[0] == 0;
+        let mut lengths = chunk_start
+            .windows(2)
+            .map(|pair| pair[1].checked_sub(pair[0]));
+        if !is_whole || !lengths.all(|n| n.is_some_and(|n| (1..=CHUNK as u32).contains(&n))) {
+            return Err("lists that do not follow one another".into());
+        }
+        if items.iter().any(|&item| item as usize >= bound) {
+            return Err(format!("an item beyond {bound}"));
+        }
+        Ok(())
     }
 }
 

@@ -275,3 +275,52 @@ fn specs_build_the_tables_they_describe() {
     let upper = WindowTable::build(&lower.map(), lower.windows(), None, 3, 1, 1);
     assert_eq!(built, [lower.pack(), upper.pack()]);
 }
+
+#[test]
+fn no_word_of_a_table_leads_out_of_its_bounds_unnoticed() {
+    let map = IdMap {
+        n: 2,
+        h: 3,
+        w: 4,
+        ids: (0..24).map(|i| (i * i % 3) | ((i % 5 / 4) << 31)).collect(),
+    };
+    let table = WindowTable::build(&map, 4, Some(3), 3, 1, 1);
+    let words = table.pack();
+    let check = |words: &[u32]| check_packed(words, 24, 9, 4);
+    check(&words).unwrap();
+    (0..words.len()).for_each(|len| assert!(check(&words[..len]).is_err(), "{len} words"));
+    let mut refused = 0;
+    for at in 0..words.len() {
+        for value in [
+            0,
+            1,
+            3,
+            64,
+            1 << 24,
+            u32::MAX,
+            words[at] ^ 1,
+            words[at].wrapping_add(1),
+        ] {
+            let mut changed = words.clone();
+            changed[at] = value;
+            if check(&changed).is_err() {
+                refused += 1;
+                continue;
+            }
+            // Accepted, so everything that kernels follow must stay inside.
+            let view = WindowView::new(&changed);
+            assert!(view.ids().iter().all(|&id| (id as usize) < view.windows()));
+            let symbols = view.symbols().iter().filter(|&&s| s != OUTSIDE);
+            assert!(
+                symbols
+                    .map(|s| s & ID_MASK)
+                    .all(|id| (id as usize) < view.channels())
+            );
+            for (groups, bound) in [(view.pixels_of(), 24), (view.windows_of(), view.windows())] {
+                let items = (0..groups.rows()).flat_map(|row| groups.row(row));
+                assert!(items.into_iter().all(|&item| (item as usize) < bound));
+            }
+        }
+    }
+    assert!(refused > words.len(), "{refused} changes refused");
+}
