@@ -1,8 +1,9 @@
 //! `spadework train`.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use spadework::config::{Config, ConfigFlags, Preset};
 use spadework::gpu::Gpu;
 use spadework::train::event::{End, Started, StepReport};
@@ -108,19 +109,32 @@ fn resume(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
 /// Progress on standard error: a bar on a terminal, else a line now and then.
 struct Console {
     bar: ProgressBar,
-    last_line: Option<std::time::Instant>,
+    /// When the last line was written, or training began, and the pictures seen then.
+    last_line: (Instant, u64),
+    has_line: bool,
     epochs: u64,
+    total_images: u64,
 }
 
 /// Time between lines where there is no terminal.
-const LINE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Pictures a second, and the time left at that.
+fn pace(images: u64, elapsed: Duration, left: u64) -> String {
+    let rate = images as f64 / elapsed.as_secs_f64().max(1e-9);
+    let seconds = left as f64 / rate;
+    let left = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    format!("{rate:.2} pictures/s, {:#} left", HumanDuration(left))
+}
 
 impl Console {
     fn new() -> Self {
         Self {
             bar: ProgressBar::hidden(),
-            last_line: None,
+            last_line: (Instant::now(), 0),
+            has_line: false,
             epochs: 0,
+            total_images: 0,
         }
     }
 
@@ -144,6 +158,8 @@ impl Console {
 
     fn start(&mut self, started: &Started) {
         self.epochs = started.epochs;
+        self.total_images = started.total_images;
+        self.last_line = (Instant::now(), started.images);
         self.line(&format!(
             "training on {} with {} MiB: {} pictures, {} batches an epoch, {} epochs",
             started.adapter,
@@ -173,12 +189,13 @@ impl Console {
             losses.join("  ")
         );
         if self.bar.is_hidden() {
-            if self
-                .last_line
-                .is_none_or(|last| last.elapsed() >= LINE_INTERVAL)
-            {
-                self.last_line = Some(std::time::Instant::now());
-                self.line(&format!("{message}  ({:.2} s)", report.seconds));
+            let (last, images) = self.last_line;
+            if !self.has_line || last.elapsed() >= LINE_INTERVAL {
+                let left = self.total_images.saturating_sub(report.images);
+                let pace = pace(report.images - images, last.elapsed(), left);
+                self.last_line = (Instant::now(), report.images);
+                self.has_line = true;
+                self.line(&format!("{message}  ({pace})"));
             }
         } else {
             self.bar.set_message(message);
@@ -188,5 +205,18 @@ impl Console {
 
     fn line(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_is_that_of_the_last_line() {
+        let pace = |images, seconds, left| pace(images, Duration::from_secs(seconds), left);
+        assert_eq!(pace(25, 10, 3 * 3600 * 5 / 2), "2.50 pictures/s, 3h left");
+        assert_eq!(pace(25, 10, 0), "2.50 pictures/s, 0s left");
+        assert!(pace(0, 10, 7).starts_with("0.00 pictures/s"));
     }
 }
