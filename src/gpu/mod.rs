@@ -76,6 +76,13 @@ fn rank(kind: wgpu::DeviceType) -> u8 {
     }
 }
 
+/// A number that is no index may still be part of a name: `4090`.
+fn index_of(wanted: &str, names: &[String]) -> Option<usize> {
+    let by_name = |name: &String| name.to_lowercase().contains(&wanted.to_lowercase());
+    let index = wanted.parse().ok().filter(|&i: &usize| i < names.len());
+    index.or_else(|| names.iter().position(by_name))
+}
+
 /// Picks an adapter by its number in [`adapters`] or by part of its name, else the first.
 ///
 /// # Errors
@@ -93,22 +100,19 @@ pub fn choose_adapter(wanted: Option<&str>) -> Result<wgpu::Adapter> {
         return Ok(all.swap_remove(0));
     };
     let names: Vec<_> = all.iter().map(|a| a.get_info().name).collect();
-    let by_name = |name: &String| name.to_lowercase().contains(&wanted.to_lowercase());
-    let index = match wanted.parse::<usize>() {
-        Ok(index) => Some(index).filter(|&i| i < all.len()),
-        Err(_) => names.iter().position(by_name),
-    };
-    index.map(|i| all.swap_remove(i)).ok_or_else(|| {
-        let list: Vec<_> = names
-            .iter()
-            .enumerate()
-            .map(|(i, n)| format!("{i}: {n}"))
-            .collect();
-        Error::Usage(format!(
-            "no adapter matches `{wanted}`; there are {}",
-            list.join(", ")
-        ))
-    })
+    index_of(wanted, &names)
+        .map(|i| all.swap_remove(i))
+        .ok_or_else(|| {
+            let list: Vec<_> = names
+                .iter()
+                .enumerate()
+                .map(|(i, n)| format!("{i}: {n}"))
+                .collect();
+            Error::Usage(format!(
+                "no adapter matches `{wanted}`; there are {}",
+                list.join(", ")
+            ))
+        })
 }
 
 /// The kernel family that suits an adapter: those on the CPU run one pixel a lane and read texels, if they have
@@ -305,5 +309,25 @@ impl Gpu {
         let lost = |e| Error::Device(format!("{}: cannot read back: {e}", self.info.name));
         let view = staging.get_mapped_range(..bytes).map_err(lost)?;
         Ok(view.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adapters_are_named_by_index_or_part_of_a_name() {
+        let names = ["NVIDIA GeForce RTX 4090", "llvmpipe"].map(String::from);
+        for (wanted, index) in [
+            ("0", Some(0)),
+            ("1", Some(1)),
+            ("4090", Some(0)),
+            ("LLVM", Some(1)),
+            ("7", None),
+            ("radeon", None),
+        ] {
+            assert_eq!(index_of(wanted, &names), index, "{wanted}");
+        }
     }
 }
