@@ -4,7 +4,7 @@ use std::path::Path;
 
 use spadework::Config;
 use spadework::config::{Preset, TrainConfig};
-use spadework::data::{Class, ClassTable, LabelSpace, Position};
+use spadework::data::{Census, Class, ClassTable, LabelSpace, Position};
 use spadework::state::HostTensor;
 use spadework::train::Checkpoint;
 use spadework::train::checkpoint::{FORMAT, Origin, Progress, Shelf};
@@ -38,6 +38,10 @@ fn example() -> Checkpoint {
             step: 1234,
             images: 4936,
             adam_steps: [("G".into(), 1234), ("D".into(), 1230)].into(),
+            census: Some(Census {
+                pictures: 12,
+                names: 0x1234_5678,
+            }),
         },
         origin: Origin {
             program: "0.1.0".into(),
@@ -55,6 +59,14 @@ fn example() -> Checkpoint {
     let counters = &mut checkpoint.networks.counters;
     counters.insert("G.norm.num_batches_tracked".into(), (1 << 40) + 1);
     checkpoint
+}
+
+#[test]
+fn progress_from_before_pictures_were_counted_is_read() {
+    let mut old = serde_json::to_value(example().progress).unwrap();
+    old.as_object_mut().unwrap().remove("census").unwrap();
+    let progress: Progress = serde_json::from_value(old).unwrap();
+    assert_eq!((progress.step, progress.census), (1234, None));
 }
 
 #[test]

@@ -281,6 +281,53 @@ fn synthesis_draws_what_the_sample_sheets_show() {
 }
 
 #[test]
+fn a_run_goes_on_with_the_pictures_it_began_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let [set, out] = ["set", "run"].map(|name| dir.path().join(name));
+    accepted(&format!(
+        "landscapes --out {} --count 4 --val 1 --size 64x64",
+        set.display()
+    ));
+    let options = "--preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --no-vgg-loss --samples 1 \
+                   --print-freq 1 --display-freq 0";
+    accepted(&format!(
+        "train {} --out {} --max-steps 1 {options}",
+        set.display(),
+        out.display()
+    ));
+    let resume = format!("train --out {} --resume --max-steps 2", out.display());
+    let refused = |parts: &[&str]| {
+        let output = run(&resume);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        for part in parts {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+    };
+    let file = |kind: &str, name: &str| set.join(format!("train_{kind}/{name}.png"));
+    for kind in ["img", "label", "inst"] {
+        std::fs::copy(file(kind, "00003"), file(kind, "00004")).unwrap();
+    }
+    refused(&["has 5 pictures", "began with 4", "--from"]);
+    for kind in ["img", "label", "inst"] {
+        std::fs::remove_file(file(kind, "00000")).unwrap();
+    }
+    refused(&["the 4 pictures", "other names", "--from"]);
+    for kind in ["img", "label", "inst"] {
+        std::fs::rename(file(kind, "00004"), file(kind, "00000")).unwrap();
+    }
+    // What a crash left behind the checkpoint: an iteration, and half of the next.
+    let path = out.join("metrics.jsonl");
+    let line = std::fs::read_to_string(&path).unwrap();
+    let later = line.replace("\"step\":1", "\"step\":2");
+    std::fs::write(&path, [line.as_str(), &later, "{\"step"].concat()).unwrap();
+    accepted(&resume);
+    let steps: Vec<_> = lines(&out).iter().map(|l| l["step"].as_u64()).collect();
+    assert_eq!(steps, [Some(1), Some(2)]);
+    assert_ne!(lines(&out)[0]["losses"], lines(&out)[1]["losses"]);
+}
+
+#[test]
 fn styles_are_trained_resumed_and_drawn_in() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
@@ -385,6 +432,7 @@ fn numbers_out_of_bounds_stop_training_with_the_iteration() {
         error.contains("error: iteration 1, epoch 1 (landscape"),
         "{error}"
     );
+    assert!(error.contains("new run with --lr 5"), "{error}");
     let steps = Shelf::new(out.join("checkpoints")).steps().unwrap();
     assert!(
         steps.is_empty(),

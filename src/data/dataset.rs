@@ -1,10 +1,21 @@
 //! A part of a data set, wherever its pictures come from.
 
+use serde::{Deserialize, Serialize};
+
 use super::classes::LabelSpace;
 use super::config::DataConfig;
 use super::folder::{Folder, Phase};
 use super::{Grid, landscape};
 use crate::Result;
+
+/// What tells one list of pictures from another: their number, and a checksum of their names in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Census {
+    /// Number of pictures.
+    pub pictures: u64,
+    /// CRC-32 of their names, each behind its length as 64 bits, the lowest first.
+    pub names: u32,
+}
 
 /// A picture of a data set as its files have it, ids checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +54,21 @@ impl Dataset {
         match self {
             Self::Folder(folder) => folder.pairs().len(),
             Self::Landscapes(landscapes) => landscapes.count,
+        }
+    }
+
+    /// What the pictures are, without a look into their files. Landscapes have numbers for names.
+    pub fn census(&self) -> Census {
+        let mut sum = crc32fast::Hasher::new();
+        if let Self::Folder(folder) = self {
+            for pair in folder.pairs() {
+                sum.update(&(pair.name.len() as u64).to_le_bytes());
+                sum.update(pair.name.as_bytes());
+            }
+        }
+        Census {
+            pictures: self.len() as u64,
+            names: sum.finalize(),
         }
     }
 

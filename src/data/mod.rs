@@ -17,7 +17,7 @@ pub use batch::{Batch, Batcher};
 pub use check::{Report, check};
 pub use classes::{Class, ClassTable, LabelSpace};
 pub use config::DataConfig;
-pub use dataset::{Dataset, Item};
+pub use dataset::{Census, Dataset, Item};
 pub use folder::{Folder, Phase};
 pub use loader::{Loader, Position};
 

@@ -365,7 +365,7 @@ impl Trainer {
             let name = ["generator", "discriminator"][usize::from(is_discriminator)];
             return Err(Error::NonFinite(format!(
                 "update {} of the {name}: a loss or gradient is not finite ({}); the update was not made, and weights, \
-                 moments and statistics are as they were before it; a lower learning rate may help",
+                 moments and statistics are as they were before it",
                 step.updates + 1,
                 list.join(", ")
             )));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::write_durably;
 use crate::config::Config;
-use crate::data::{LabelSpace, Position};
+use crate::data::{Census, LabelSpace, Position};
 use crate::state::{HostTensor, StateDict, TensorFile};
 use crate::{Error, Result};
 
@@ -33,6 +33,9 @@ pub struct Progress {
     pub images: u64,
     /// Adam steps taken, by network.
     pub adam_steps: BTreeMap<String, u64>,
+    /// The pictures it trains on; unknown to checkpoints of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub census: Option<Census>,
 }
 
 /// What computed a checkpoint. A run resumed elsewhere goes on, but not to the same bits.

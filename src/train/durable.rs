@@ -1,10 +1,13 @@
 //! Files that are either whole or not there.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::{Error, Result};
+
+/// What the names of files begin with while they are written.
+const PARTIAL: &str = ".partial-";
 
 /// Writes a file under a temporary name in its folder, syncs it, renames it and syncs the folder.
 ///
@@ -22,7 +25,7 @@ pub fn write_durably(
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
+    builder.prefix(PARTIAL);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -38,6 +41,22 @@ pub fn write_durably(
     partial.as_file().sync_all().map_err(failed)?;
     partial.persist(path).map_err(|e| failed(e.error))?;
     sync_folder(folder).map_err(failed)
+}
+
+/// Removes what writes that were killed left in a folder. Nobody may be writing to it.
+///
+/// # Errors
+/// If the folder cannot be listed, or a file not removed.
+pub fn remove_partial(folder: &Path) -> Result<()> {
+    let failed = |e| Error::io("cannot list", folder, e);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(|e| Error::io("cannot remove", &path, e))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(unix)]

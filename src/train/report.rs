@@ -95,17 +95,22 @@ pub fn page(root: &Path, pictures: Pictures) -> Result<String> {
     Ok(text.expect("the template fits the page"))
 }
 
-/// Lines of metrics. A line that a crash cut off, or that is of another version, is left out.
+/// Lines of metrics. A line that a crash cut off, or that is of another version, is left out; a run that went on from an
+/// earlier iteration begins anew after that one.
 fn lines(path: &Path) -> Result<Vec<Line>> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::io("cannot read", path, error)),
     };
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for line in BufReader::new(file).split(b'\n') {
         let line = line.map_err(|e| Error::io("cannot read", path, e))?;
-        lines.extend(serde_json::from_slice::<Line>(&line).ok());
+        if let Ok(line) = serde_json::from_slice::<Line>(&line) {
+            let later = lines.partition_point(|earlier| earlier.step < line.step);
+            lines.truncate(later);
+            lines.push(line);
+        }
     }
     Ok(lines)
 }
@@ -248,6 +253,29 @@ mod tests {
         dir
     }
 
+    fn metrics(step: u64, loss: u64) -> String {
+        format!(
+            "{{\"step\":{step},\"epoch\":1,\"images\":{},\"lr_g\":1e-4,\"lr_d\":4e-4,\"seconds\":0.5,\
+             \"losses\":{{\"GAN\":{loss},\"D_real\":null}}}}\n",
+            4 * step
+        )
+    }
+
+    #[test]
+    fn the_last_line_of_an_iteration_counts() {
+        let dir = run();
+        let path = dir.path().join("metrics.jsonl");
+        let written = [(1, 1), (2, 2), (3, 3), (2, 5), (3, 6)];
+        let text: String = written.map(|(step, loss)| metrics(step, loss)).concat();
+        fs::write(&path, text).unwrap();
+        let read = lines(&path).unwrap();
+        let read: Vec<_> = read
+            .iter()
+            .map(|l| (l.step, l.losses["GAN"].as_u64()))
+            .collect();
+        assert_eq!(read, [(1, Some(1)), (2, Some(5)), (3, Some(6))]);
+    }
+
     #[test]
     fn pages_need_nothing_from_elsewhere() {
         let dir = run();
@@ -256,15 +284,9 @@ mod tests {
             empty.contains("No losses yet") && empty.contains("a &lt; b &amp; c"),
             "{empty}"
         );
-        let line = |step: u64| {
-            format!(
-                "{{\"step\":{step},\"epoch\":1,\"images\":{},\"lr_g\":1e-4,\"lr_d\":4e-4,\"seconds\":0.5,\
-                 \"losses\":{{\"GAN\":{step},\"D_real\":null}}}}\n",
-                4 * step
-            )
-        };
-        let metrics = [line(1), line(2), "{\"step\":".into()].concat();
-        fs::write(dir.path().join("metrics.jsonl"), metrics).unwrap();
+        let line = |step: u64| metrics(step, step);
+        let text = [line(1), line(2), "{\"step\":".into()].concat();
+        fs::write(dir.path().join("metrics.jsonl"), text).unwrap();
         for step in [1, 2] {
             let name = format!("samples/step-{step:08}.png");
             fs::write(dir.path().join(name), b"foobar").unwrap();

@@ -1,16 +1,20 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl`, `loss_log.txt`, `samples/`, `checkpoints/`. Nothing in it is
-//! overwritten but the page `index.html`.
+//! overwritten but the page `index.html`; a run that goes on from an earlier iteration takes back the lines after it.
+//!
+//! One process trains in a folder: it holds a lock on the file `.lock`, which the system gives back however it ends.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::checkpoint::Shelf;
+use super::durable::{remove_partial, write_durably};
 use super::event::StepReport;
-use super::write_durably;
 use crate::config::Config;
+use crate::data::Position;
 use crate::{Error, Result};
 
 /// The folder of a run.
@@ -19,7 +23,14 @@ pub struct RunFolder {
     root: PathBuf,
     metrics: File,
     loss_log: File,
+    /// Locked while it is open.
+    _lock: File,
 }
+
+/// Losses for programs.
+const METRICS: &str = "metrics.jsonl";
+/// Losses as the official code writes them.
+const LOSS_LOG: &str = "loss_log.txt";
 
 impl RunFolder {
     /// Refuses a folder that holds anything.
@@ -48,18 +59,22 @@ impl RunFolder {
     /// If it holds anything, or cannot be made.
     pub fn create(root: &Path, config: &Config) -> Result<Self> {
         Self::refuse_used(root)?;
+        let failed = |folder: &Path, e| Error::io("cannot create", folder, e);
+        fs::create_dir_all(root).map_err(|e| failed(root, e))?;
+        let lock = lock(root)?;
         for folder in [root.join("samples"), root.join("checkpoints")] {
-            fs::create_dir_all(&folder).map_err(|e| Error::io("cannot create", &folder, e))?;
+            // Fails if another run was faster since the folder was found empty.
+            fs::create_dir(&folder).map_err(|e| failed(&folder, e))?;
         }
         let text = config.to_toml();
         write_durably(&root.join("config.toml"), |w| w.write_all(text.as_bytes()))?;
-        Self::open(root)
+        Self::with_lock(root, lock)
     }
 
-    /// Opens the folder of a run to continue it.
+    /// Opens the folder of a run to continue it, and removes what writes that were killed left behind.
     ///
     /// # Errors
-    /// If it is none.
+    /// If it is none, or another process trains in it.
     pub fn open(root: &Path) -> Result<Self> {
         for folder in [root.join("samples"), root.join("checkpoints")] {
             if !folder.is_dir() {
@@ -70,15 +85,35 @@ impl RunFolder {
                 )));
             }
         }
-        let open = |name: &str| {
-            let path = root.join(name);
-            append(&path).map_err(|e| Error::io("cannot open", &path, e))
-        };
+        let lock = lock(root)?;
+        for folder in [root, &root.join("samples"), &root.join("checkpoints")] {
+            remove_partial(folder)?;
+        }
+        Self::with_lock(root, lock)
+    }
+
+    fn with_lock(root: &Path, lock: File) -> Result<Self> {
         Ok(Self {
             root: root.to_path_buf(),
-            metrics: open("metrics.jsonl")?,
-            loss_log: open("loss_log.txt")?,
+            metrics: append(&root.join(METRICS))?,
+            loss_log: append(&root.join(LOSS_LOG))?,
+            _lock: lock,
         })
+    }
+
+    /// Takes back the lines after an iteration, given by its number, its place in the schedule and the pictures of a batch,
+    /// and a last line that a crash cut off.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub fn rewind(&mut self, step: u64, position: Position, batch_size: u64) -> Result<()> {
+        let is_earlier = |line: &str| step_of(line).is_none_or(|of| of <= step);
+        self.metrics = keep_lines(&self.root.join(METRICS), is_earlier)?;
+        let done = (position.epoch, position.batch * batch_size);
+        let is_earlier =
+            |line: &str| place_of(line).is_none_or(|(epoch, images)| (epoch - 1, images) <= done);
+        self.loss_log = keep_lines(&self.root.join(LOSS_LOG), is_earlier)?;
+        Ok(())
     }
 
     /// The folder.
@@ -112,10 +147,10 @@ impl RunFolder {
         let mut line = json!(report);
         line["losses"] = Value::Object(losses);
         for (file, name, line) in [
-            (&mut self.metrics, "metrics.jsonl", line.to_string()),
-            (&mut self.loss_log, "loss_log.txt", official_line(report)),
+            (&mut self.metrics, METRICS, line.to_string()),
+            (&mut self.loss_log, LOSS_LOG, official_line(report)),
         ] {
-            let written = writeln!(file, "{line}");
+            let written = file.write_all((line + "\n").as_bytes());
             written.map_err(|e| Error::io("cannot write", self.root.join(name), e))?;
         }
         Ok(())
@@ -137,19 +172,58 @@ fn official_line(report: &StepReport) -> String {
     line
 }
 
-/// Opens a file for more lines. One that a crash cut off in the middle of a line gets the line's end.
-fn append(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    let mut file = options.read(true).append(true).create(true).open(path)?;
-    if file.seek(SeekFrom::End(0))? > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-        }
+/// The iteration that a line of `metrics.jsonl` is of.
+fn step_of(line: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Step {
+        step: u64,
     }
-    Ok(file)
+    serde_json::from_str(line).ok().map(|Step { step }| step)
+}
+
+/// Epoch, from 1, and pictures seen in it, of a line of `loss_log.txt`.
+fn place_of(line: &str) -> Option<(u64, u64)> {
+    let (epoch, rest) = line.strip_prefix("(epoch: ")?.split_once(", iters: ")?;
+    let (images, _) = rest.split_once(',')?;
+    let epoch = epoch.parse().ok().filter(|&epoch| epoch > 0)?;
+    Some((epoch, images.parse().ok()?))
+}
+
+/// Opens a file for more lines.
+fn append(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map_err(|e| Error::io("cannot open", path, e))
+}
+
+/// Drops a last line without an end, and all lines but those to keep; opens the file for more.
+fn keep_lines(path: &Path, keep: impl Fn(&str) -> bool) -> Result<File> {
+    let text = fs::read(path).map_err(|e| Error::io("cannot read", path, e))?;
+    let is_kept = |line: &&[u8]| line.ends_with(b"\n") && keep(&String::from_utf8_lossy(line));
+    let lines: Vec<_> = text
+        .split_inclusive(|&byte| byte == b'\n')
+        .filter(is_kept)
+        .collect();
+    let kept = lines.concat();
+    if kept != text {
+        write_durably(path, |writer| writer.write_all(&kept))?;
+    }
+    append(path)
+}
+
+/// Locks the folder of a run for as long as the file is open.
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join(".lock");
+    let file = append(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Usage(format!(
+            "{} is in use: another process trains in it; stop that one first, or name another folder",
+            root.display()
+        ))),
+        // Some network file systems have no locks; training is worth more.
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(Error::io("cannot lock", path, error)),
+    }
 }
 
 #[cfg(test)]
@@ -181,23 +255,68 @@ mod tests {
         assert!(error.to_string().contains("--resume"), "{error}");
         assert_eq!(error.exit_code(), 2);
 
-        let path = root.join("metrics.jsonl");
-        let mut cut_off = OpenOptions::new().append(true).open(&path).unwrap();
-        cut_off.write_all(b"{\"step\":").unwrap();
         RunFolder::open(&root).unwrap().log(&report(2)).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(root.join(METRICS)).unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 3);
-        let second: Value = serde_json::from_str(lines[2]).unwrap();
+        assert_eq!(lines.len(), 2);
+        let second: Value = serde_json::from_str(lines[1]).unwrap();
         assert_eq!(second["step"], 2);
         assert_eq!(second["losses"]["D_Fake"], 1.25);
         assert!(second.get("epoch_images").is_none(), "{second}");
-        let text = fs::read_to_string(root.join("loss_log.txt")).unwrap();
+        let text = fs::read_to_string(root.join(LOSS_LOG)).unwrap();
         let line = "(epoch: 1, iters: 4, time: 0.062) GAN: 0.500 D_Fake: 1.250\n";
         assert_eq!(text, line.repeat(2));
         let config: Config =
             toml::from_str(&fs::read_to_string(root.join("config.toml")).unwrap()).unwrap();
         assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn lines_after_an_iteration_are_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("run");
+        let mut run = RunFolder::create(&root, &Config::default()).unwrap();
+        // Three batches of four pictures an epoch.
+        for step in 1..=7 {
+            run.log(&StepReport {
+                epoch: (step - 1) / 3 + 1,
+                epoch_images: ((step - 1) % 3 + 1) * 4,
+                ..report(step)
+            })
+            .unwrap();
+        }
+        drop(run);
+        let cut_off = |name: &str, text: &[u8]| {
+            let mut file = append(&root.join(name)).unwrap();
+            file.write_all(text).unwrap();
+        };
+        cut_off(METRICS, b"{\"step\":");
+        cut_off(LOSS_LOG, b"(epoch: 1, it");
+        let count = |name: &str| fs::read_to_string(root.join(name)).unwrap().lines().count();
+        let mut run = RunFolder::open(&root).unwrap();
+        for (step, epoch, batch) in [(7, 2, 1), (5, 1, 2), (3, 1, 0), (2, 0, 2)] {
+            run.rewind(step, Position { epoch, batch }, 4).unwrap();
+            assert_eq!([count(METRICS), count(LOSS_LOG)], [step as usize; 2]);
+        }
+        run.log(&report(3)).unwrap();
+        assert_eq!([count(METRICS), count(LOSS_LOG)], [3; 2]);
+        let text = fs::read_to_string(root.join(METRICS)).unwrap();
+        assert!(text.lines().map(step_of).eq((1..=3).map(Some)), "{text}");
+    }
+
+    #[test]
+    fn one_process_trains_in_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("run");
+        let run = RunFolder::create(&root, &Config::default()).unwrap();
+        let error = RunFolder::open(&root).unwrap_err();
+        assert!(error.to_string().contains("run is in use"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        drop(run);
+        let left = root.join("checkpoints/.partial-x");
+        fs::write(&left, b"half").unwrap();
+        RunFolder::open(&root).unwrap();
+        assert!(!left.exists(), "what a killed write left goes");
     }
 
     #[test]

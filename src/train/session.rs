@@ -16,7 +16,7 @@ use super::sheet::{self, Samples};
 use super::tensorboard::EventFile;
 use crate::config::Config;
 use crate::convert::{Network, read_selected_weights};
-use crate::data::{Batch, Batcher, LabelSpace, Loader, Phase, Position};
+use crate::data::{Batch, Batcher, Census, LabelSpace, Loader, Phase, Position};
 use crate::gpu::Gpu;
 use crate::model::init::normal;
 use crate::model::vgg::vgg_params;
@@ -42,7 +42,6 @@ pub struct Session {
     samples: Samples,
     progress: Progress,
     origin: Origin,
-    pictures: usize,
     notices: Vec<String>,
     saved_step: Option<u64>,
 }
@@ -70,7 +69,7 @@ impl Session {
     ) -> Result<Self> {
         RunFolder::refuse_used(root)?;
         let config = config.resolve(&space)?;
-        let parts = Parts::open(gpu, &config, &space, Position::default())?;
+        let parts = Parts::open(gpu, &config, &space, &Progress::default())?;
         let mut notices = parts.notices;
         let mut trainer = parts.trainer;
         trainer.initialise(config.train.seed)?;
@@ -95,16 +94,18 @@ impl Session {
         load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
         let run = RunFolder::create(root, &config)?;
         Ok(Self {
-            events: events(&config, &run)?,
+            events: events(&config, &run, 0)?,
             trainer,
             loader: parts.loader,
             batcher: parts.batcher,
             calibration: parts.calibration,
             calibrated_step: None,
             samples: parts.samples,
-            progress: Progress::default(),
+            progress: Progress {
+                census: Some(parts.census),
+                ..Progress::default()
+            },
             origin: origin(gpu),
-            pictures: parts.pictures,
             notices,
             saved_step: None,
             config,
@@ -113,21 +114,21 @@ impl Session {
         })
     }
 
-    /// Goes on from a checkpoint, in the folder of its run.
+    /// Goes on from a checkpoint, in the folder of its run; losses told after it are taken back.
     ///
     /// # Errors
-    /// If the checkpoint, the data or the device cannot be used.
-    pub fn resume(gpu: &Arc<Gpu>, checkpoint: Checkpoint, run: RunFolder) -> Result<Self> {
+    /// If the checkpoint, the data or the device cannot be used, or the data set has other pictures than the run's.
+    pub fn resume(gpu: &Arc<Gpu>, checkpoint: Checkpoint, mut run: RunFolder) -> Result<Self> {
         let Checkpoint {
             config,
             space,
-            progress,
+            mut progress,
             origin: before,
             networks,
             moments,
         } = checkpoint;
         config.validate()?;
-        let parts = Parts::open(gpu, &config, &space, progress.position)?;
+        let parts = Parts::open(gpu, &config, &space, &progress)?;
         let mut trainer = parts.trainer;
         for network in ["G.", "D.", "E."] {
             trainer.load(&networks, network)?;
@@ -143,8 +144,14 @@ impl Session {
                 before.program, before.adapter, before.driver, before.family
             ));
         }
+        progress.census = Some(parts.census);
+        run.rewind(
+            progress.step,
+            progress.position,
+            config.train.batch_size as u64,
+        )?;
         Ok(Self {
-            events: events(&config, &run)?,
+            events: events(&config, &run, progress.images)?,
             trainer,
             loader: parts.loader,
             batcher: parts.batcher,
@@ -152,7 +159,6 @@ impl Session {
             calibrated_step: None,
             samples: parts.samples,
             saved_step: Some(progress.step),
-            pictures: parts.pictures,
             config,
             space,
             run,
@@ -177,7 +183,25 @@ impl Session {
         if trained.is_err() {
             self.rescue(hear)?;
         }
-        trained
+        trained.map_err(|error| self.with_way_out(error))
+    }
+
+    /// Adds what to do about numbers out of bounds. To resume would lead to the same ones, bit for bit.
+    fn with_way_out(&self, error: Error) -> Error {
+        let Error::NonFinite(what) = error else {
+            return error;
+        };
+        let lr = self.config.optim.lr / 2.0;
+        Error::NonFinite(match self.saved_step {
+            Some(saved) => format!(
+                "{what}: start a new run with the networks of iteration {saved}, --from {} --lr {lr}; --resume would \
+                 end here again",
+                self.run.root().display()
+            ),
+            None => format!(
+                "{what}: start a new run with --lr {lr}; no checkpoint had been written yet"
+            ),
+        })
     }
 
     /// Saves the last whole iteration after an error, if it is not saved yet and can be.
@@ -236,7 +260,7 @@ impl Session {
         Started {
             adapter: self.origin.adapter.clone(),
             device_bytes: self.trainer.bytes() + calibration.unwrap_or_default(),
-            pictures: self.pictures,
+            pictures: self.batcher.dataset.len(),
             batches_per_epoch,
             epochs,
             step: self.progress.step,
@@ -297,13 +321,9 @@ impl Session {
         let stepped = self.trainer.step(&feed, schedule);
         stepped.map_err(|error| match error {
             Error::NonFinite(what) => Error::NonFinite(format!(
-                "iteration {step}, epoch {} ({}): {what}; {}",
+                "iteration {step}, epoch {} ({}): {what}",
                 position.epoch + 1,
-                batch.names.join(", "),
-                match self.saved_step {
-                    Some(saved) => format!("--resume goes back to iteration {saved}"),
-                    None => "no checkpoint had been written yet".into(),
-                }
+                batch.names.join(", ")
             )),
             error => error,
         })
@@ -415,13 +435,18 @@ struct Parts {
     batcher: Arc<Batcher>,
     calibration: Option<Calibration>,
     samples: Samples,
-    pictures: usize,
+    census: Census,
     vgg: Option<StateDict>,
     notices: Vec<String>,
 }
 
 impl Parts {
-    fn open(gpu: &Arc<Gpu>, config: &Config, space: &LabelSpace, from: Position) -> Result<Self> {
+    fn open(
+        gpu: &Arc<Gpu>,
+        config: &Config,
+        space: &LabelSpace,
+        before: &Progress,
+    ) -> Result<Self> {
         let [height, width] = config.model.output();
         let train = &config.train;
         let size = [width, height];
@@ -434,7 +459,10 @@ impl Parts {
             train.seed,
         )?;
         batcher.validate()?;
+        let census = batcher.dataset.census();
+        refuse_other_pictures(before.census, census)?;
         let per_epoch = batcher.batches_per_epoch() as u64;
+        let from = before.position;
         if from.batch >= per_epoch {
             return Err(Error::Data(format!(
                 "the checkpoint stands after batch {} of an epoch, but the data set has {per_epoch}: it is not the \
@@ -462,7 +490,6 @@ impl Parts {
             samples.prepare(&mut trainer)?;
         }
         batcher.windows = trainer.inputs().specs().to_vec();
-        let pictures = batcher.dataset.len();
         let batcher = Arc::new(batcher);
         let loader = Loader::start(batcher.clone(), from, workers(train.workers))?;
         Ok(Self {
@@ -471,10 +498,26 @@ impl Parts {
             batcher,
             calibration,
             samples,
-            pictures,
+            census,
             vgg,
             notices,
         })
+    }
+}
+
+/// A run goes on with the pictures it began with: their order follows from their number and names.
+fn refuse_other_pictures(before: Option<Census>, now: Census) -> Result<()> {
+    let way_out = "bring those back, or start a new run with the networks of this one (--from)";
+    match before {
+        Some(before) if before.pictures != now.pictures => Err(Error::Data(format!(
+            "the data set has {} pictures to train on, but this run began with {}: {way_out}",
+            now.pictures, before.pictures
+        ))),
+        Some(before) if before != now => Err(Error::Data(format!(
+            "the {} pictures of the data set have other names than those this run began with: {way_out}",
+            now.pictures
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -519,10 +562,10 @@ fn load_vgg(trainer: &mut Trainer, vgg: Option<&StateDict>, config: &Config) -> 
     trainer.load(state, "vgg.").map_err(|e| of_vgg(path, &e))
 }
 
-fn events(config: &Config, run: &RunFolder) -> Result<Option<EventFile>> {
+fn events(config: &Config, run: &RunFolder, images: u64) -> Result<Option<EventFile>> {
     let wanted = config.train.tf_log;
     wanted
-        .then(|| EventFile::create(&run.event_files()))
+        .then(|| EventFile::create(&run.event_files(), images))
         .transpose()
 }
 

@@ -22,11 +22,12 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Starts a file in a folder, beside those of earlier parts of the run.
+    /// Starts a file in a folder, beside those of earlier parts of the run; readers forget what those say of later steps
+    /// than the one it begins behind.
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn create(folder: &Path) -> Result<Self> {
+    pub fn create(folder: &Path, step: u64) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|e| Error::io("cannot create", folder, e))?;
         let seconds = now() as u64;
         // The second tells parts of a run apart, the last number parts that started within one.
@@ -39,6 +40,9 @@ impl EventFile {
                     let mut event = stamp(None);
                     text(&mut event, 3, VERSION);
                     events.record(&event)?;
+                    if step > 0 {
+                        events.record(&restart(step + 1))?;
+                    }
                     return Ok(events);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -113,6 +117,17 @@ fn stamp(step: Option<u64>) -> Vec<u8> {
         key(&mut event, 2, Wire::Varint);
         varint(&mut event, step);
     }
+    event
+}
+
+/// A session log that says "start": what earlier files have from this step on does not count.
+fn restart(step: u64) -> Vec<u8> {
+    const START: u64 = 1;
+    let mut log = Vec::new();
+    key(&mut log, 1, Wire::Varint);
+    varint(&mut log, START);
+    let mut event = stamp(Some(step));
+    bytes(&mut event, 7, &log);
     event
 }
 
@@ -233,15 +248,20 @@ mod tests {
     fn records_hold_events() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("logs");
-        let mut file = EventFile::create(&folder).unwrap();
+        let mut file = EventFile::create(&folder, 0).unwrap();
         file.scalars(300, &[("GAN", 0.5), ("D_real", -1.0)])
             .unwrap();
         let picture = Grid::new(2, 1, vec![[1, 2, 3]; 2]);
         file.pictures(300, &[("a/real_image".into(), &picture)])
             .unwrap();
         let path = file.path.clone();
-        let other = EventFile::create(&folder).unwrap();
+        let other = EventFile::create(&folder, 300).unwrap();
         assert_ne!(path, other.path, "an earlier part is left alone");
+        // Step 301 and the start of a session.
+        assert_eq!(
+            events(&other.path)[1][9..],
+            *b"\x10\xad\x02\x3a\x02\x08\x01"
+        );
 
         let events = events(&path);
         // Behind the nine bytes of the time.
