@@ -1,7 +1,8 @@
 //! One configuration: what flags, the TOML file and a checkpoint say is the same [`Config`].
 //!
-//! Sources are merged as tables, later ones over earlier ones: preset, file, flags. Options that the model and the
-//! data set share (classes, crop size, aspect ratio) are said once, in either section, and hold for both.
+//! Sources are merged as tables, later ones over earlier ones: built-in defaults, the data set's mode, preset, file,
+//! flags. Options that the model and the data set share (classes, crop size, aspect ratio) are said once, in either
+//! section, and hold for both.
 //! Names are the official option names where there is one.
 
 mod flags;
@@ -10,7 +11,7 @@ mod norm;
 mod preset;
 mod training;
 
-pub use flags::ConfigFlags;
+pub use flags::{ConfigFlags, DataFlags};
 pub use model::{InitConfig, InitType, ModelConfig, NetG, SpectralInit, Upsampling};
 pub use norm::{LayerNorm, NormG, NormKind, SpadeNorm};
 pub use preset::Preset;
@@ -21,7 +22,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::data::{DataConfig, LabelSpace};
+use crate::data::{DataConfig, DatasetMode, LabelSpace};
 use crate::{Error, Result};
 
 /// Everything a training run depends on.
@@ -49,11 +50,8 @@ const SHARED: [(&str, &str); 5] = [
     ("aspect_ratio", "aspect_ratio"),
 ];
 
-/// Load size by crop size, as published: 286 to 256.
-const LOAD_BY_CROP: (usize, usize) = (286, 256);
-
 /// What may change when a run goes on: how long, how watched, and where its files lie now.
-const CHANGEABLE: [(&str, &str); 17] = [
+const CHANGEABLE: [(&str, &str); 20] = [
     ("optim", "niter"),
     ("optim", "niter_decay"),
     ("train", "display_freq"),
@@ -71,16 +69,28 @@ const CHANGEABLE: [(&str, &str); 17] = [
     ("data", "image_dir"),
     ("data", "label_dir"),
     ("data", "instance_dir"),
+    ("data", "only"),
+    ("data", "cache_filelist_write"),
+    ("data", "cache_filelist_read"),
 ];
 
 impl Config {
-    /// Merges a preset, a TOML file's content and flags.
+    /// Merges a preset, a TOML file's content and flags. They go over the defaults of the data set's mode.
+    ///
+    /// Without a preset, your own data (`custom`) gets the default one; a published data set gets none, which leaves what
+    /// the published code makes of the same options.
     ///
     /// # Errors
     /// If the file or the flags hold an unknown option or a value it cannot have.
-    pub fn merge(preset: Preset, file: Table, flags: Table) -> Result<Self> {
-        let mut merged = preset.table();
-        for layer in [file, flags] {
+    pub fn merge(preset: impl Into<Option<Preset>>, file: Table, flags: Table) -> Result<Self> {
+        let mode = dataset_mode(&flags).or(dataset_mode(&file));
+        let mode = mode.unwrap_or_default();
+        let preset = match preset.into() {
+            None if mode.is_published() => Table::new(),
+            preset => preset.unwrap_or_default().table(),
+        };
+        let mut merged = share(mode.defaults())?;
+        for layer in [preset, file, flags] {
             overlay(&mut merged, share(layer)?);
         }
         let fixed = merged.get("data").and_then(|data| data.get("load_size"));
@@ -89,7 +99,7 @@ impl Config {
             .try_into()
             .map_err(|error: toml::de::Error| Error::Usage(one_line(&error.to_string())))?;
         if !load_size_given {
-            let (load, crop) = LOAD_BY_CROP;
+            let (load, crop) = mode.load_by_crop();
             config.data.load_size = (config.model.crop_size * load).div_ceil(crop);
         }
         Ok(config)
@@ -100,7 +110,12 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::merge`].
-    pub fn merge_from(before: &Self, preset: Preset, file: Table, flags: Table) -> Result<Self> {
+    pub fn merge_from(
+        before: &Self,
+        preset: impl Into<Option<Preset>>,
+        file: Table,
+        flags: Table,
+    ) -> Result<Self> {
         let mut layer = Table::try_from(before).expect("a configuration is a table");
         layer.retain(|section, _| section == "model" || section == "data");
         let given = [&file, &flags].map(|layer| share(layer.clone()));
@@ -112,7 +127,8 @@ impl Config {
             // The load size follows the crop size unless it is given as well.
             data.retain(|name, _| match name {
                 "load_size" => !resized,
-                name => name == "preprocess" || SHARED.iter().any(|(_, shared)| *shared == name),
+                "preprocess" | "published_shortside" => true,
+                name => SHARED.iter().any(|(_, shared)| *shared == name),
             });
         }
         overlay(&mut layer, share(file)?);
@@ -162,7 +178,7 @@ impl Config {
             None => None,
         };
         // Checked here already, so that the message can name the file.
-        Config::merge(Preset::Small, table.clone(), Table::new())
+        Config::merge(None, table.clone(), Table::new())
             .map_err(|error| broken(error.to_string()))?;
         Ok((preset, table))
     }
@@ -219,6 +235,12 @@ impl Config {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration is a table of plain values")
     }
+}
+
+/// The mode that a layer names. What is none is refused with the rest of the layer.
+fn dataset_mode(layer: &Table) -> Option<DatasetMode> {
+    let mode = layer.get("data")?.get("dataset_mode")?;
+    mode.clone().try_into().ok()
 }
 
 /// Copies shared options given in one section to the other.

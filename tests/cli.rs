@@ -158,6 +158,58 @@ fn landscapes_pass_the_check() {
 }
 
 #[test]
+fn check_knows_published_data_sets() {
+    let dir = empty_folder();
+    let folder = dir.path().display();
+    let grey = |name: &str, id: u8| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let pixels = image::GrayImage::from_pixel(8, 8, image::Luma([id]));
+        pixels
+            .save_with_format(path, image::ImageFormat::Png)
+            .unwrap();
+    };
+    for number in 1..=2 {
+        grey(&format!("images/ADE_train_{number}.jpg"), 0);
+        grey(&format!("annotations/ADE_train_{number}.png"), 150);
+    }
+    refused(&format!("check {folder}"), 3, &["it looks like ade20k"]);
+    let check = format!("check {folder} --dataset-mode ade20k");
+    let report = accepted(&check);
+    assert!(
+        report.contains("train: 2 pairs") && report.contains("100.00 %       2  flag"),
+        "{report}"
+    );
+    let first = accepted(&format!("{check} --max-dataset-size 1"));
+    assert!(first.contains("train: 1 pairs"), "{first}");
+    // The line of a training run does, and a file says the same as flags.
+    accepted(&format!("{check} --lr 1e-3 --no-flip"));
+    let file = dir.path().join("ade.toml");
+    let text = format!("[data]\ndir = \"{folder}\"\ndataset_mode = \"ade20k\"\n");
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(
+        accepted(&format!("check --config {}", file.display())),
+        report
+    );
+
+    grey("annotations/ADE_train_2.png", 151);
+    let output = run(&check);
+    refused_output("check", &output, 3, &["1 problems"]);
+    let problem = "ADE_train_2.png: id 151 at pixel (0, 0) and 63 more: ids must be below 151";
+    assert!(stdout(&output).contains(problem), "{}", stdout(&output));
+    refused(
+        &format!("check {folder} --dataset-mode ade21k"),
+        2,
+        &["ade21k"],
+    );
+    refused(
+        &format!("{check} --image-dir {folder}"),
+        2,
+        &["image_dir cannot go together"],
+    );
+}
+
+#[test]
 fn unusable_data_is_3() {
     let dir = empty_folder();
     let folder = dir.path().display();

@@ -258,6 +258,14 @@ fn synthesis_draws_what_the_sample_sheets_show() {
     let shown = sheet.into_rgb8();
     let shown = image::imageops::crop_imm(&shown, 72, 4, 64, 64).to_image();
     assert!(drawn == shown, "the same pixels");
+    // A data set knows its instance maps, and photos are not needed.
+    std::fs::remove_dir_all(format!("{set}/val_img")).unwrap();
+    accepted(&format!(
+        "synth {checkpoint} {set} --dataset-mode custom --how-many 1 --out {pictures}/part"
+    ));
+    let part = image::open(format!("{pictures}/part/00000.png")).unwrap();
+    assert!(part.into_rgb8() == drawn, "the same pixels again");
+    assert!(!std::fs::exists(format!("{pictures}/part/00001.png")).unwrap());
 
     // Nothing is overwritten, instance maps are not forgotten silently, sizes must fit.
     let code = |line: &str| run(line).status.code();

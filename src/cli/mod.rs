@@ -7,6 +7,7 @@ mod devices;
 mod export;
 mod inspect;
 mod interrupt;
+mod jobs;
 mod landscapes;
 mod report;
 mod style;

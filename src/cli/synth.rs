@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde::Serialize;
-use spadework::data::folder::pictures;
 use spadework::gpu::Gpu;
 use spadework::train::Checkpoint;
 use spadework::{Error, Generator, Layout, Result, picture};
 
+use super::jobs::{Job, What};
 use super::style;
 
 /// Shown below the options.
@@ -26,15 +26,9 @@ pub struct Args {
     /// Checkpoint of the generator, or folder of a run for its newest one
     #[arg(value_name = "CHECKPOINT")]
     checkpoint: PathBuf,
-    /// Label map, or folder of label maps
-    #[arg(value_name = "LABELS")]
-    labels: PathBuf,
-    /// Instance map, or folder of instance maps with the names of the label maps
-    #[arg(long, value_name = "PATH")]
-    instances: Option<PathBuf>,
-    /// Draw without instance maps although the generator was trained with them
-    #[arg(long, conflicts_with = "instances")]
-    no_instance: bool,
+    /// What to draw
+    #[command(flatten)]
+    what: What,
     /// Folder for the pictures; for a single label map also a file ending in .png
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
@@ -57,14 +51,6 @@ pub struct Args {
     styles: style::Styles,
 }
 
-/// One layout to draw.
-struct Job {
-    labels: PathBuf,
-    instances: Option<PathBuf>,
-    /// The picture of each style.
-    outs: Vec<PathBuf>,
-}
-
 /// What is told of a picture.
 #[derive(Serialize)]
 struct Drawn<'a> {
@@ -80,7 +66,6 @@ struct Drawn<'a> {
 /// Draws every picture.
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     args.styles.validate()?;
-    let jobs = jobs(args)?;
     let gpu = Gpu::open(adapter)?;
     let mut checkpoint = Checkpoint::load(&args.checkpoint)?;
     if args.no_ema {
@@ -88,11 +73,8 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     }
     let mut generator = Generator::new(&gpu, checkpoint)?;
     generator.use_batch_statistics(args.batch_statistics);
-    if generator.space().instances && args.instances.is_none() && !args.no_instance {
-        return Err(Error::Usage(
-            "this generator was trained with instance maps: give --instances, or --no-instance to go without".into(),
-        ));
-    }
+    let trained = generator.space().instances;
+    let jobs = args.what.jobs(&args.out, trained, args.styles.count())?;
     let size = args.size.unwrap_or(generator.size());
     if generator.has_styles() && size != generator.size() {
         let [width, height] = generator.size();
@@ -155,87 +137,4 @@ fn tell(drawn: &Drawn, json: bool) -> Result<()> {
         drawn.seconds,
         drawn.executed_macs as f64 / 1e9
     ))
-}
-
-/// Lists what to draw, and refuses to overwrite before anything is drawn.
-fn jobs(args: &Args) -> Result<Vec<Job>> {
-    let jobs = match args.labels.is_dir() {
-        true => folder_jobs(args)?,
-        false => vec![single_job(args)?],
-    };
-    match jobs
-        .iter()
-        .flat_map(|job| &job.outs)
-        .find(|out| out.exists())
-    {
-        Some(out) => Err(Error::Usage(format!(
-            "{} exists and nothing is ever overwritten: choose another --out",
-            out.display()
-        ))),
-        None => Ok(jobs),
-    }
-}
-
-fn single_job(args: &Args) -> Result<Job> {
-    let labels = &args.labels;
-    let is_file = args.out.extension().is_some_and(|end| end == "png");
-    let name = labels
-        .file_name()
-        .ok_or_else(|| Error::Usage(format!("{} is no label map", labels.display())))?;
-    let out = match is_file {
-        true => args.out.clone(),
-        false => args.out.join(name).with_extension("png"),
-    };
-    Ok(Job {
-        labels: labels.clone(),
-        instances: args.instances.clone(),
-        outs: numbered(out, args.styles.count()),
-    })
-}
-
-/// Names for several pictures of one layout: `street.png`, or `street-00.png`, `street-01.png` and so on.
-fn numbered(out: PathBuf, count: usize) -> Vec<PathBuf> {
-    if count == 1 {
-        return vec![out];
-    }
-    let digits = (count - 1).to_string().len().max(2);
-    let name = |i| {
-        let mut name = out.file_stem().unwrap_or_default().to_owned();
-        name.push(format!("-{i:0digits$}.png"));
-        out.with_file_name(name)
-    };
-    (0..count).map(name).collect()
-}
-
-fn folder_jobs(args: &Args) -> Result<Vec<Job>> {
-    let inside = |file: &Path, folder: &Path| {
-        let name = file.strip_prefix(folder).unwrap_or(file);
-        name.with_extension("")
-    };
-    let maps: std::collections::BTreeMap<PathBuf, PathBuf> = match &args.instances {
-        Some(folder) => {
-            let files = pictures(folder)?.into_iter();
-            files.map(|file| (inside(&file, folder), file)).collect()
-        }
-        None => Default::default(),
-    };
-    let job = |labels: PathBuf| {
-        let name = inside(&labels, &args.labels);
-        let instances = maps.get(&name).cloned();
-        if let (Some(folder), None) = (&args.instances, &instances) {
-            return Err(Error::Data(format!(
-                "{} has no instance map in {}",
-                labels.display(),
-                folder.display()
-            )));
-        }
-        let mut file = name.into_os_string();
-        file.push(".png");
-        Ok(Job {
-            labels,
-            instances,
-            outs: numbered(args.out.join(file), args.styles.count()),
-        })
-    };
-    pictures(&args.labels)?.into_iter().map(job).collect()
 }

@@ -9,18 +9,18 @@ use spadework::gpu::Gpu;
 use spadework::train::event::{End, Started, StepReport};
 use spadework::train::{Checkpoint, RunFolder, Session, TrainEvent};
 use spadework::{Error, Result};
-use toml::{Table, Value};
+use toml::Table;
 
 /// Options of `train`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder with train_img, train_label and, if there are any, train_inst, val_img, val_label, val_inst
-    #[arg(value_name = "DIR", conflicts_with_all = ["image_dir", "label_dir", "instance_dir", "landscapes"])]
+    /// Folder of the data set: train_img, train_label, any train_inst, val_img and so on, or as --dataset-mode has it
+    #[arg(value_name = "DIR", conflicts_with_all = ["image_dir", "label_dir", "landscapes"])]
     dir: Option<PathBuf>,
     /// Folder of the run, which must be new, or with --resume be one
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Starting point of all other options [default: small]
+    /// Starting point of all other options [default: small; with a published --dataset-mode the published sizes]
     #[arg(long)]
     preset: Option<Preset>,
     /// TOML file of options; flags go before it, it goes before the preset
@@ -41,21 +41,7 @@ pub struct Args {
 
 /// Trains.
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
-    let mut flags = args.flags.0.clone();
-    if let Some(dir) = &args.dir {
-        let dir = dir.to_str().ok_or_else(|| {
-            Error::Usage(format!(
-                "{} is no valid Unicode, as options must be",
-                dir.display()
-            ))
-        })?;
-        let data = flags
-            .entry("data")
-            .or_insert_with(|| Value::Table(Table::new()));
-        if let Value::Table(data) = data {
-            data.insert("dir".into(), dir.into());
-        }
-    }
+    let flags = args.flags.clone().with_dir(args.dir.as_deref())?.0;
     // Before anything slow, so that Ctrl-C is heard from the start.
     let stop = super::interrupt::flag()?;
     let mut session = match args.resume {
@@ -79,7 +65,7 @@ fn start(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
         Some(path) => Config::read_file(path)?,
         None => Default::default(),
     };
-    let preset = args.preset.or(from_file).unwrap_or_default();
+    let preset = args.preset.or(from_file);
     let Some(from) = &args.from else {
         let config = Config::merge(preset, file, flags)?;
         let space = config.data.label_space()?;

@@ -1,10 +1,13 @@
 //! Configuration flags of the command line, kept as the table of those that were given.
 
+use std::path::Path;
+
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use toml::{Table, Value};
 
 use super::{Config, LossConfig, ModelConfig, OptimConfig, TrainConfig};
+use crate::Error;
 use crate::data::DataConfig;
 
 /// The options of [`Config`] that the command line gave, as a layer for [`Config::merge`].
@@ -24,6 +27,71 @@ impl Args for ConfigFlags {
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+/// The same flags where only the data set matters: all are taken, so that a line for training can be tried out, but help
+/// shows those that say which files a data set has and how to read them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataFlags(pub ConfigFlags);
+
+/// Ids of the flags that [`DataFlags`] shows.
+const OF_DATA: [&str; 13] = [
+    "dataset_mode",
+    "image_dir",
+    "label_dir",
+    "instance_dir",
+    "classes",
+    "label_nc",
+    "dontcare",
+    "edges",
+    "coco_portraits",
+    "only",
+    "max_dataset_size",
+    "cache_filelist_write",
+    "cache_filelist_read",
+];
+
+impl Args for DataFlags {
+    fn augment_args(command: Command) -> Command {
+        let all = ConfigFlags::augment_args(Command::new("all"));
+        let shown = |arg: &Arg| OF_DATA.contains(&arg.get_id().as_str());
+        let args = all.get_arguments();
+        command.args(args.map(|arg| arg.clone().hide(!shown(arg)).help_heading("Data")))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for DataFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        ConfigFlags::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl ConfigFlags {
+    /// Adds the folder of the data set, which is no flag.
+    ///
+    /// # Errors
+    /// If its name is no valid Unicode.
+    pub fn with_dir(mut self, dir: Option<&Path>) -> crate::Result<Self> {
+        let Some(dir) = dir else { return Ok(self) };
+        let name = dir.to_str().ok_or_else(|| {
+            let dir = dir.display();
+            Error::Usage(format!("{dir} is no valid Unicode, as options must be"))
+        })?;
+        let data = self.0.entry("data");
+        let data = data.or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(data) = data {
+            data.insert("dir".into(), name.into());
+        }
+        Ok(self)
     }
 }
 

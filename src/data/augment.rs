@@ -54,6 +54,8 @@ pub struct Geometry {
     pub crop_size: usize,
     /// Width by height, for `fixed`.
     pub aspect_ratio: f64,
+    /// Scale short sides as the published code did.
+    pub published_shortside: bool,
     /// Whether half of the pictures are mirrored.
     pub flip: bool,
 }
@@ -67,10 +69,21 @@ impl Geometry {
             ResizeAndCrop => [load, load],
             Crop => [width, height],
             ScaleWidth | ScaleWidthAndCrop => [load, load * height / width],
-            ScaleShortside | ScaleShortsideAndCrop if width < height => {
-                [load, load * height / width]
+            ScaleShortside | ScaleShortsideAndCrop => {
+                // Of a square the published code took the height for the long side.
+                let (short, long) = (width.min(height), width.max(height));
+                let kept = if self.published_shortside {
+                    short
+                } else {
+                    load
+                };
+                let scaled = load * long / short;
+                if width <= height {
+                    [kept, scaled]
+                } else {
+                    [scaled, kept]
+                }
             }
-            ScaleShortside | ScaleShortsideAndCrop => [load * width / height, load],
             Fixed => self.fixed_size(),
             None => [width, height].map(|side| {
                 let multiples = (side as f64 / 32.0).round_ties_even();
@@ -237,6 +250,7 @@ mod tests {
             load_size: 40,
             crop_size: 32,
             aspect_ratio: 2.0,
+            published_shortside: false,
             flip: true,
         }
     }
@@ -264,6 +278,29 @@ mod tests {
             assert_eq!([view.width, view.height], size, "{mode:?} of {source:?}");
             assert!(geometry.output_size().is_none_or(|fixed| fixed == size));
         }
+    }
+
+    #[test]
+    fn short_sides_are_scaled_as_meant_or_as_published() {
+        let published = Geometry {
+            published_shortside: true,
+            ..geometry(Preprocess::ScaleShortsideAndCrop)
+        };
+        for (source, meant, as_published) in [
+            ([61, 50], [48, 40], [48, 50]),
+            ([50, 61], [40, 48], [50, 48]),
+            ([100, 25], [160, 40], [160, 25]),
+            ([30, 30], [40, 40], [30, 40]),
+        ] {
+            assert_eq!(geometry(Preprocess::ScaleShortside).scaled(source), meant);
+            assert_eq!(published.scaled(source), as_published);
+        }
+        // The short side keeps its 25 pixels, which do not fill a crop of 32.
+        let view = published.draw([100, 25], &mut ChaCha8Rng::seed_from_u64(3));
+        assert!(view.x <= 160 - 32 && view.y == 0);
+        let ids = view.ids(&Grid::new(100, 25, vec![7; 2500]), 9);
+        assert_eq!(ids.row(24), [7; 32]);
+        assert_eq!(ids.row(25), [9; 32]);
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Batcher {
     pub batch_size: usize,
     /// Decides order, crops and flips.
     pub seed: u64,
+    /// Whether every epoch has an order of its own.
+    pub shuffle: bool,
     /// Tables every batch comes with.
     pub windows: Vec<WindowSpec>,
 }
@@ -74,6 +76,7 @@ impl Batcher {
             height,
             batch_size,
             seed,
+            shuffle: config.shuffle,
             windows: Vec::new(),
         })
     }
@@ -97,7 +100,9 @@ impl Batcher {
     /// Order of the items in an epoch.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-        order.shuffle(&mut self.rng(epoch, u64::MAX));
+        if self.shuffle {
+            order.shuffle(&mut self.rng(epoch, u64::MAX));
+        }
         order
     }
 

@@ -11,7 +11,9 @@ use serde::Serialize;
 use super::classes::LabelSpace;
 use super::config::DataConfig;
 use super::files::{self, Fault};
-use super::folder::{Listing, Pair, Phase, Problem, list, no_part, same_size};
+use super::folder::same_size;
+use super::layout::Phase;
+use super::list::{Listing, Pair, Problem, list, no_part};
 use crate::{Error, Result};
 
 /// What a data set holds and what is wrong with it.
@@ -101,10 +103,11 @@ pub fn check(config: &DataConfig, progress: &(dyn Fn(usize, usize) + Sync)) -> R
         Some(space) => (space, false),
         None => (any_space(config)?, true),
     };
-    let listings: Vec<(Phase, Listing)> = [Phase::Train, Phase::Val]
-        .into_iter()
-        .filter_map(|phase| Some((phase, list(config, phase, space.instances)?)))
-        .collect();
+    let mut listings: Vec<(Phase, Listing)> = Vec::new();
+    for phase in [Phase::Train, Phase::Val] {
+        let listing = list(config, phase, space.instances)?;
+        listings.extend(listing.map(|listing| (phase, listing)));
+    }
     if listings.is_empty() {
         return Err(no_part(config, Phase::Train));
     }
@@ -319,7 +322,14 @@ impl fmt::Display for Report {
             writeln!(f, "{id:>4}  {percent:>6.2} %  {maps:>6}  {name}")?;
         }
         if !self.absent.is_empty() {
-            writeln!(f, "never seen: {}", self.absent.join(", "))?;
+            /// Names that a person still reads; published tables have hundreds.
+            const SHOWN: usize = 20;
+            let (shown, more) = self.absent.split_at(self.absent.len().min(SHOWN));
+            write!(f, "never seen: {}", shown.join(", "))?;
+            match more.len() {
+                0 => writeln!(f)?,
+                more => writeln!(f, " and {more} more")?,
+            }
         }
         match self.problems.len() {
             0 => writeln!(f, "\nnothing wrong")?,

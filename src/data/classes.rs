@@ -77,10 +77,44 @@ impl ClassTable {
         table.map_err(|error| Error::Data(format!("class table {}: {error}", path.display())))
     }
 
+    /// Names of the tables that come with the program.
+    pub const BUILT_IN: [&str; 6] = [
+        "coco",
+        "ade20k",
+        "ade20k-shifted",
+        "cityscapes",
+        "facades",
+        "landscapes",
+    ];
+
+    /// A table that comes with the program, by its name in [`Self::BUILT_IN`].
+    pub fn built_in(name: &str) -> Option<Self> {
+        let text = match name {
+            "coco" => include_str!("../../assets/classes/coco.toml"),
+            "ade20k" => include_str!("../../assets/classes/ade20k.toml"),
+            "ade20k-shifted" => return Some(Self::built_in("ade20k")?.shifted()),
+            "cityscapes" => include_str!("../../assets/classes/cityscapes.toml"),
+            "facades" => include_str!("../../assets/classes/facades.toml"),
+            "landscapes" => include_str!("../../assets/classes/landscapes.toml"),
+            _ => return None,
+        };
+        Some(toml::from_str(text).expect("built-in class tables are valid"))
+    }
+
     /// The classes of the built-in landscapes.
     pub fn landscapes() -> Self {
-        let table = toml::from_str(include_str!("../../assets/classes/landscapes.toml"));
-        table.expect("the built-in class table is valid")
+        Self::built_in("landscapes").expect("landscapes are built in")
+    }
+
+    /// The table of files that store 0 for unlabelled and id + 1 for a class, from the one of their numbers as ids.
+    fn shifted(mut self) -> Self {
+        self.classes.retain(|class| class.id > 0);
+        for class in &mut self.classes {
+            class.png_value = u8::try_from(class.id).ok();
+            class.id -= 1;
+        }
+        self.dontcare_value = Some(0);
+        self
     }
 
     /// Number of real classes: `label_nc`, or what the listed ids imply.

@@ -6,14 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::augment::{Geometry, Preprocess};
 use super::classes::{ClassTable, LabelSpace};
+use super::mode::DatasetMode;
 use crate::{Error, Result};
 
-/// Where pictures come from and how they are cut to size. Options left open follow from the class table and folders.
+/// Where pictures come from and how they are cut to size. Options left open follow from the data set's mode, its class
+/// table and folders.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields)]
 #[command(next_help_heading = "Data")]
 pub struct DataConfig {
-    /// Folder with `train_img`, `train_label` and, if there are any, `train_inst`, `val_img`, `val_label`, `val_inst`.
+    /// Which data set it is: how its files are laid out and paired, its classes, and the defaults of other options.
+    #[arg(long, value_name = "MODE")]
+    pub dataset_mode: DatasetMode,
+    /// Folder of the data set: with `train_img`, `train_label` and, if there are any, `train_inst`, `val_img`, `val_label`,
+    /// `val_inst`, or as `dataset_mode` has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(skip)]
     pub dir: Option<PathBuf>,
@@ -25,7 +31,7 @@ pub struct DataConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "DIR")]
     pub label_dir: Option<PathBuf>,
-    /// Folder of instance maps, instead of `dir`.
+    /// Folder of instance maps, beside `image_dir` and `label_dir`, or for ADE20K, which has none of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "DIR")]
     pub instance_dir: Option<PathBuf>,
@@ -33,10 +39,31 @@ pub struct DataConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "2000")]
     pub landscapes: Option<usize>,
-    /// Class table; without it `classes.toml` or `classes.json` in `dir`, if there is one.
+    /// Class table: a file, or coco, ade20k, ade20k-shifted, cityscapes, facades or landscapes.
+    ///
+    /// Without it that of `dataset_mode`; for custom, `classes.toml` or `classes.json` in the folder of the data set.
+    ///
+    /// With ade20k-shifted, 0 is unlabelled and k is class k - 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,
+    /// Leave out `train_img_portrait` and so on, which coco trains on as well.
+    #[arg(long = "coco-no-portraits", action = clap::ArgAction::SetFalse)]
+    pub coco_portraits: bool,
+    /// Use the pictures named in this file only: one a line, with or without ending, whatever follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "FILE")]
+    pub only: Option<PathBuf>,
+    /// Use the first pictures only, in natural order of their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "N")]
+    pub max_dataset_size: Option<usize>,
+    /// Write `files.list` into every folder of pictures.
+    #[arg(long)]
+    pub cache_filelist_write: bool,
+    /// Read `files.list` where there is one instead of listing a folder; coco does so anyway.
+    #[arg(long)]
+    pub cache_filelist_read: bool,
     /// Number of classes; without it the class table's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(skip)]
@@ -61,9 +88,15 @@ pub struct DataConfig {
     /// Width by height.
     #[arg(skip)]
     pub aspect_ratio: f64,
+    /// Scale short sides as the published code did: they keep their size, and long sides become load size * long / short.
+    #[arg(long)]
+    pub published_shortside: bool,
     /// Whether half of the training pictures are mirrored.
     #[arg(long = "no-flip", action = clap::ArgAction::SetFalse, help = "Mirror no pictures")]
     pub flip: bool,
+    /// Whether every epoch has an order of its own.
+    #[arg(long = "serial-batches", action = clap::ArgAction::SetFalse, help = "Train in the order of names")]
+    pub shuffle: bool,
     /// Pairs kept out of training for sample sheets where there is no `val` part.
     #[arg(long, value_name = "N")]
     pub hold_out: usize,
@@ -72,12 +105,18 @@ pub struct DataConfig {
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
+            dataset_mode: DatasetMode::Custom,
             dir: None,
             image_dir: None,
             label_dir: None,
             instance_dir: None,
             landscapes: None,
             classes: None,
+            coco_portraits: true,
+            only: None,
+            max_dataset_size: None,
+            cache_filelist_write: false,
+            cache_filelist_read: false,
             label_nc: None,
             dontcare: None,
             instances: None,
@@ -85,7 +124,9 @@ impl Default for DataConfig {
             load_size: 286,
             crop_size: 256,
             aspect_ratio: 1.0,
+            published_shortside: false,
             flip: true,
+            shuffle: true,
             hold_out: 4,
         }
     }
@@ -107,6 +148,7 @@ impl DataConfig {
             load_size: self.load_size,
             crop_size: self.crop_size,
             aspect_ratio: self.aspect_ratio,
+            published_shortside: self.published_shortside,
             flip: self.flip,
         }
     }
@@ -122,6 +164,9 @@ impl DataConfig {
                 "label_nc = {}: 8-bit label maps hold 1 to 254 classes",
                 self.label_nc.unwrap_or_default()
             ));
+        }
+        if self.max_dataset_size == Some(0) {
+            return usage("max_dataset_size must be 1 or more".into());
         }
         for (name, size) in [("load_size", self.load_size), ("crop_size", self.crop_size)] {
             if !(1..=1 << 14).contains(&size) {
@@ -139,11 +184,15 @@ impl DataConfig {
 
     /// A data set has one source: a folder, separate folders, or the landscapes.
     fn validate_source(&self) -> Result<()> {
+        let mode = self.dataset_mode;
         let separate = [
             ("image_dir", &self.image_dir),
             ("label_dir", &self.label_dir),
             ("instance_dir", &self.instance_dir),
         ];
+        if mode.is_published() {
+            return self.validate_published(&separate);
+        }
         if self.landscapes == Some(0) {
             return usage("landscapes = 0: give the number of pictures to train on".into());
         }
@@ -167,6 +216,36 @@ impl DataConfig {
             Some((name, _)) => usage(format!("{name} cannot go together with {other}")),
             None => Ok(()),
         }
+    }
+
+    /// A published data set lies in one folder; ADE20K may have instance maps elsewhere.
+    fn validate_published(&self, separate: &[(&str, &Option<PathBuf>)]) -> Result<()> {
+        let mode = self.dataset_mode.name();
+        let ade20k = matches!(
+            self.dataset_mode,
+            DatasetMode::Ade20k | DatasetMode::Ade20kOutdoor
+        );
+        if self.dir.is_none() {
+            return usage(format!(
+                "dataset_mode = {mode:?} needs the folder of the data set"
+            ));
+        }
+        if self.landscapes.is_some() {
+            return usage(format!(
+                "landscapes cannot go together with dataset_mode = {mode:?}"
+            ));
+        }
+        let own = |name: &str| name == "instance_dir" && ade20k;
+        let given = |(name, path): &&(&str, &Option<PathBuf>)| path.is_some() && !own(name);
+        if let Some((name, _)) = separate.iter().find(given) {
+            return usage(format!(
+                "{name} cannot go together with dataset_mode = {mode:?}"
+            ));
+        }
+        if ade20k && self.instances == Some(true) && self.instance_dir.is_none() {
+            return usage("instances = true needs instance_dir: ADE20K has none of its own".into());
+        }
+        Ok(())
     }
 
     /// Refuses a geometry that cannot fit the model's pictures.
@@ -222,22 +301,29 @@ impl DataConfig {
     }
 
     fn use_instances(&self, table: &ClassTable) -> bool {
-        let present = match &self.dir {
+        let present = match (&self.dir, self.dataset_mode.instances()) {
             _ if self.landscapes.is_some() => true,
-            Some(dir) => dir.join("train_inst").is_dir() || dir.join("val_inst").is_dir(),
-            None => self.instance_dir.is_some(),
+            (None, _) => self.instance_dir.is_some(),
+            (Some(_), Some(by_mode)) => by_mode || self.instance_dir.is_some(),
+            (Some(dir), None) => {
+                let there = ["train_inst", "val_inst"].map(|part| dir.join(part).is_dir());
+                there.contains(&true) && table.has_instances != Some(false)
+            }
         };
-        self.instances
-            .unwrap_or(present && table.has_instances != Some(false))
+        self.instances.unwrap_or(present)
     }
 
-    /// The class table the options name, else the one beside the data, else an empty one.
+    /// The class table the options name, else the one of the mode, else the one beside the data, else an empty one.
     pub fn class_table(&self) -> Result<ClassTable> {
         if let Some(path) = &self.classes {
-            return ClassTable::load(path);
+            let built_in = path.to_str().and_then(ClassTable::built_in);
+            return built_in.map_or_else(|| ClassTable::load(path), Ok);
         }
         if self.landscapes.is_some() {
             return Ok(ClassTable::landscapes());
+        }
+        if let Some(table) = self.dataset_mode.class_table() {
+            return Ok(table);
         }
         let beside = |dir: &Path| {
             let candidates = ["classes.toml", "classes.json"].map(|name| dir.join(name));

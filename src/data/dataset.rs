@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::classes::LabelSpace;
 use super::config::DataConfig;
-use super::folder::{Folder, Phase};
+use super::folder::Folder;
+use super::layout::Phase;
 use super::{Grid, landscape};
 use crate::Result;
 

@@ -5,15 +5,17 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use image::codecs::bmp::BmpDecoder;
 use image::{DynamicImage, ImageFormat, ImageReader};
 use png::{BitDepth, ColorType};
+use tiff::decoder::DecodingResult;
 
 use super::{Grid, LabelSpace};
 use crate::{Error, Result};
 
 /// Endings of the files a data set is made of.
 pub const EXTENSIONS: [&str; 9] = [
-    "png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "ppm", "pgm",
+    ".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
 ];
 
 /// Reads a photo as RGB; transparency is dropped, as the published models were trained.
@@ -34,8 +36,7 @@ pub fn read_labels(path: &Path, space: &LabelSpace) -> Result<Grid<u32>> {
 /// Reads an instance map. Only the inequality of neighbours matters, so a colour is as good as a number.
 pub fn read_instances(path: &Path) -> Result<Grid<u32>> {
     Ok(match read_map(path)? {
-        Map::Values(grid) => grid.map(u32::from),
-        Map::Wide(grid) => grid.map(u32::from),
+        Map::Values(grid) => grid,
         Map::Colours(grid) => grid.map(|[r, g, b]| u32::from_be_bytes([0, r, g, b])),
     })
 }
@@ -43,8 +44,8 @@ pub fn read_instances(path: &Path) -> Result<Grid<u32>> {
 /// A map as its file stores it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Map {
-    Values(Grid<u8>),
-    Wide(Grid<u16>),
+    /// Numbers of up to 32 bits.
+    Values(Grid<u32>),
     Colours(Grid<[u8; 3]>),
 }
 
@@ -74,14 +75,17 @@ pub(super) fn to_ids(map: &Map, space: &LabelSpace) -> Result<(Grid<u32>, Vec<Fa
     match map {
         Map::Values(grid) => {
             let ids = space.id_of_value();
-            let reason = |value: u8| match value {
-                super::classes::UNLABELLED if !space.dontcare => format!(
+            let reason = |value: u32| match value == u32::from(super::classes::UNLABELLED) {
+                true if !space.dontcare => format!(
                     "255 means unlabelled, which needs the don't-care label; without it {}",
                     space.rule()
                 ),
                 _ => space.rule(),
             };
-            let look_up = |value: u8| ids[usize::from(value)].ok_or_else(|| reason(value));
+            let look_up = |value: u32| {
+                let id = ids.get(value as usize).copied().flatten();
+                id.ok_or_else(|| reason(value))
+            };
             Ok(translate(grid, look_up, |value| format!("id {value}")))
         }
         Map::Colours(grid) => {
@@ -93,13 +97,14 @@ pub(super) fn to_ids(map: &Map, space: &LabelSpace) -> Result<(Grid<u32>, Vec<Fa
             }
             let look_up = |colour: [u8; 3]| match ids.get(&colour) {
                 Some(Ok(id)) => Ok(*id),
-                Some(Err(names)) => Err(format!("the class table gives it to {names}")),
+                Some(Err(names)) => Err(format!(
+                    "the class table gives it to {names}, which only a map of ids can tell apart"
+                )),
                 None => Err("the class table has no such colour".into()),
             };
             let name = |[r, g, b]: [u8; 3]| format!("colour #{r:02x}{g:02x}{b:02x}");
             Ok(translate(grid, look_up, name))
         }
-        Map::Wide(_) => Err("is a 16-bit label map; ids are 8 bits, grey or palette".into()),
     }
 }
 
@@ -108,6 +113,8 @@ fn translate<T: Copy + PartialEq>(
     look_up: impl Fn(T) -> Result<u32, String>,
     name: impl Fn(T) -> String,
 ) -> (Grid<u32>, Vec<Fault>) {
+    /// Distinct values worth naming. A photo in place of a label map has hundreds of thousands.
+    const NAMED: usize = 16;
     let mut faults: Vec<(T, Fault)> = Vec::new();
     let mut last: Option<(T, u32)> = None;
     let mut data = Vec::with_capacity(grid.data.len());
@@ -117,18 +124,20 @@ fn translate<T: Copy + PartialEq>(
             continue;
         }
         let id = look_up(value).unwrap_or_else(|reason| {
-            match faults.iter_mut().find(|(seen, _)| *seen == value) {
-                Some((_, fault)) => fault.pixels += 1,
-                None => faults.push((
-                    value,
-                    Fault {
-                        value: name(value),
+            let known = faults.iter().position(|(seen, _)| *seen == value);
+            match known.or((faults.len() > NAMED).then_some(NAMED)) {
+                Some(known) => faults[known].1.pixels += 1,
+                None => {
+                    let others = ["", "other values, first "][usize::from(faults.len() == NAMED)];
+                    let fault = Fault {
+                        value: others.to_owned() + &name(value),
                         x: index % grid.width,
                         y: index / grid.width,
                         pixels: 1,
                         reason,
-                    },
-                )),
+                    };
+                    faults.push((value, fault));
+                }
             }
             NO_ID
         });
@@ -150,19 +159,60 @@ pub(super) fn read_map(path: &Path) -> Result<Map> {
             path,
             "is a JPEG, which changes ids; save label and instance maps as PNG",
         )),
-        _ => Ok(match decode(path, &bytes)? {
-            DynamicImage::ImageLuma16(grey) => {
-                let [width, height] = [grey.width(), grey.height()].map(|size| size as usize);
-                Map::Wide(Grid::new(width, height, grey.into_raw()))
-            }
-            other if other.color().has_color() => Map::Colours(rgb_grid(&other.into_rgb8())),
-            other => {
-                let grey = other.into_luma8();
-                let [width, height] = [grey.width(), grey.height()].map(|size| size as usize);
-                Map::Values(Grid::new(width, height, grey.into_raw()))
-            }
-        }),
+        Ok(ImageFormat::Bmp) => decode_bmp_map(path, &bytes),
+        Ok(ImageFormat::Tiff) => match decode_wide_tiff(&bytes) {
+            Some(values) => Ok(Map::Values(values)),
+            None => decode(path, &bytes).map(map_of),
+        },
+        _ => decode(path, &bytes).map(map_of),
     }
+}
+
+fn map_of(pixels: DynamicImage) -> Map {
+    match pixels {
+        DynamicImage::ImageLuma16(grey) => values(grey.width(), grey.height(), grey.into_raw()),
+        colours if colours.color().has_color() => Map::Colours(rgb_grid(&colours.into_rgb8())),
+        grey => {
+            let grey = grey.into_luma8();
+            values(grey.width(), grey.height(), grey.into_raw())
+        }
+    }
+}
+
+fn values<T: Into<u32>>(width: u32, height: u32, data: Vec<T>) -> Map {
+    let data = data.into_iter().map(Into::into).collect();
+    Map::Values(Grid::new(width as usize, height as usize, data))
+}
+
+/// Grey TIFFs of 32 bits, which hold instance numbers only and which ordinary readers refuse; none for all others.
+fn decode_wide_tiff(bytes: &[u8]) -> Option<Grid<u32>> {
+    let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes)).ok()?;
+    if decoder.colortype().ok()? != tiff::ColorType::Gray(32) {
+        return None;
+    }
+    let (width, height) = decoder.dimensions().ok()?;
+    let data = match decoder.read_image().ok()? {
+        DecodingResult::U32(data) => data,
+        // Negative numbers wrap; only equality matters.
+        DecodingResult::I32(data) => data.into_iter().map(i32::cast_unsigned).collect(),
+        _ => return None,
+    };
+    Some(Grid::new(width as usize, height as usize, data))
+}
+
+/// A palette holds ids here as well, and grey files of this format have one.
+fn decode_bmp_map(path: &Path, bytes: &[u8]) -> Result<Map> {
+    let unreadable = |error| at(path, format!("cannot be decoded: {error}"));
+    let mut decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(unreadable)?;
+    let palette = decoder.get_palette().is_some();
+    decoder.set_indexed_color(palette);
+    let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    Ok(match pixels {
+        DynamicImage::ImageLuma8(ids) if palette => {
+            values(ids.width(), ids.height(), ids.into_raw())
+        }
+        colours => Map::Colours(rgb_grid(&colours.into_rgb8())),
+    })
 }
 
 fn decode_png_map(bytes: &[u8]) -> Result<Map, String> {
@@ -184,16 +234,16 @@ fn decode_png_map(bytes: &[u8]) -> Result<Map, String> {
     if grey && info.bit_depth == BitDepth::Sixteen {
         let sample = |pixel: &[u8]| u16::from_be_bytes([pixel[0], pixel[1]]);
         let data = packed.chunks_exact(2 * channels).map(sample).collect();
-        return Ok(Map::Wide(Grid::new(width, height, data)));
+        return Ok(values(info.width, info.height, data));
     }
     let samples = bytes_of_samples(&packed, &info);
     let pixels = samples.chunks_exact(channels);
     Ok(if grey {
-        Map::Values(Grid::new(
-            width,
-            height,
+        values(
+            info.width,
+            info.height,
             pixels.map(|pixel| pixel[0]).collect(),
-        ))
+        )
     } else {
         let colour = |pixel: &[u8]| [pixel[0], pixel[1], pixel[2]];
         Map::Colours(Grid::new(width, height, pixels.map(colour).collect()))
@@ -263,7 +313,7 @@ mod tests {
     fn maps_keep_what_is_stored() {
         use BitDepth::*;
         use ColorType::*;
-        let values = |data: &[u8]| Map::Values(Grid::new(3, 1, data.to_vec()));
+        let values = |data: &[u32]| Map::Values(Grid::new(3, 1, data.to_vec()));
         let size = [3, 1];
         for (kind, samples, want) in [
             ((Grayscale, Eight), &[1, 2, 255][..], values(&[1, 2, 255])),
@@ -281,7 +331,7 @@ mod tests {
             (
                 (Grayscale, Sixteen),
                 &[1, 0, 0, 2, 0, 3],
-                Map::Wide(Grid::new(3, 1, vec![256, 2, 3])),
+                values(&[256, 2, 3]),
             ),
             (
                 (Rgba, Eight),
@@ -355,7 +405,43 @@ mod tests {
         );
         assert_eq!(read_instances(&path).unwrap().data, [256, 257, 1]);
         let labels = read_labels(&path, &LabelSpace::new(9, false, false));
-        assert!(labels.unwrap_err().to_string().contains("16-bit label map"));
+        let message = labels.unwrap_err().to_string();
+        assert!(
+            message.contains("id 256 at pixel (0, 0): ids must be below 9"),
+            "{message}"
+        );
+
+        let path = dir.path().join("inst.tif");
+        let file = std::fs::File::create(&path).unwrap();
+        let mut encoder = tiff::encoder::TiffEncoder::new(file).unwrap();
+        let data = [-1, 70_000, 70_001];
+        encoder
+            .write_image::<tiff::encoder::colortype::GrayI32>(3, 1, &data)
+            .unwrap();
+        assert_eq!(
+            read_instances(&path).unwrap().data,
+            [u32::MAX, 70_000, 70_001]
+        );
+    }
+
+    #[test]
+    fn a_photo_for_a_label_map_is_refused_in_a_few_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("photo.png");
+        let size = [500, 400];
+        let samples: Vec<u8> = (0..size[0] * size[1])
+            .flat_map(|i: u32| i.to_be_bytes()[1..].to_vec())
+            .collect();
+        write_png(&path, size, (ColorType::Rgb, BitDepth::Eight), &samples);
+        let mut space = LabelSpace::new(150, true, false);
+        space.table = ClassTable::built_in("ade20k").unwrap();
+        let (_, faults) = to_ids(&read_map(&path).unwrap(), &space).unwrap();
+        assert_eq!(faults.len(), 17);
+        let rest = faults[16].to_string();
+        assert!(
+            rest.starts_with("other values, first colour #000011 at pixel (17, 0) and 19"),
+            "{rest}"
+        );
     }
 
     #[test]

@@ -42,3 +42,15 @@ pub fn write_photo(path: &Path, [width, height]: [u32; 2]) {
         &samples,
     );
 }
+
+/// Writes pairs of 4x3 pixels into `train_img` and `train_label`.
+pub fn data_set(dir: &Path, names: &[&str]) {
+    for name in names {
+        write_photo(&dir.join(format!("train_img/{name}.png")), [4, 3]);
+        write_grey(
+            &dir.join(format!("train_label/{name}.png")),
+            [4, 3],
+            &[0; 12],
+        );
+    }
+}

@@ -208,6 +208,22 @@ mod tests {
     }
 
     #[test]
+    fn serial_batches_come_in_the_order_of_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut batcher = Batcher::clone(&batcher(dir.path()));
+        batcher.shuffle = false;
+        let run = take(&Arc::new(batcher), Position::default(), 2, 6);
+        let names: Vec<_> = run.iter().flat_map(|(_, batch)| &batch.names).collect();
+        assert_eq!(
+            names,
+            ["0", "1", "2", "3", "4", "5"]
+                .repeat(2)
+                .iter()
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
     fn a_batch_agrees_with_itself() {
         let dir = tempfile::tempdir().unwrap();
         let (_, batch) = take(&batcher(dir.path()), Position::default(), 1, 1).remove(0);

@@ -9,8 +9,12 @@ pub mod dataset;
 pub mod files;
 pub mod folder;
 pub mod landscape;
+mod layout;
+pub mod list;
 pub mod loader;
+pub mod mode;
 pub mod resample;
+mod select;
 
 pub use augment::{Geometry, Preprocess, View};
 pub use batch::{Batch, Batcher};
@@ -18,8 +22,10 @@ pub use check::{Report, check};
 pub use classes::{Class, ClassTable, LabelSpace};
 pub use config::DataConfig;
 pub use dataset::{Census, Dataset, Item};
-pub use folder::{Folder, Phase};
+pub use folder::Folder;
+pub use layout::Phase;
 pub use loader::{Loader, Position};
+pub use mode::DatasetMode;
 
 #[cfg(test)]
 mod fixture;

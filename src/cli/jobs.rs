@@ -1,0 +1,166 @@
+//! What `synth` draws: a label map, a folder of them, or a part of a data set.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use spadework::data::list::{Maps, maps, pictures};
+use spadework::data::{DataConfig, DatasetMode, Phase};
+use spadework::{Error, Result};
+
+/// Options that say what to draw.
+#[derive(clap::Args)]
+pub struct What {
+    /// Label map, folder of label maps, or with --dataset-mode the folder of a data set
+    #[arg(value_name = "LABELS")]
+    labels: PathBuf,
+    /// Instance map, or folder of instance maps with the names of the label maps
+    #[arg(long, value_name = "PATH")]
+    instances: Option<PathBuf>,
+    /// Draw without instance maps although the generator was trained with them
+    #[arg(long, conflicts_with = "instances")]
+    no_instance: bool,
+    /// LABELS is a data set of this kind: draw a part of it, with its instance maps; photos are not needed
+    #[arg(long, value_name = "MODE", hide_possible_values = true)]
+    dataset_mode: Option<DatasetMode>,
+    /// The part of the data set to draw
+    #[arg(long, default_value = "val", requires = "dataset_mode")]
+    phase: Phase,
+    /// Draw the first N layouts only
+    #[arg(long, value_name = "N")]
+    how_many: Option<usize>,
+}
+
+/// One layout to draw.
+pub struct Job {
+    /// Its label map.
+    pub labels: PathBuf,
+    /// Its instance map.
+    pub instances: Option<PathBuf>,
+    /// The picture of each style.
+    pub outs: Vec<PathBuf>,
+}
+
+/// One layout, and what its picture is to be called where there is only one.
+struct Found {
+    labels: PathBuf,
+    instances: Option<PathBuf>,
+    out: PathBuf,
+}
+
+impl What {
+    /// Lists what to draw, in a number of styles each, and refuses to overwrite before anything is drawn. `trained` says
+    /// that the generator knows instance maps.
+    pub fn jobs(&self, out: &Path, trained: bool, styles: usize) -> Result<Vec<Job>> {
+        let instances = trained && !self.no_instance;
+        let found = match self.dataset_mode {
+            Some(mode) => self.in_dataset(mode, out, instances)?,
+            None if instances && self.instances.is_none() => {
+                return Err(Error::Usage(
+                    "this generator was trained with instance maps: give --instances, or --no-instance to go without"
+                        .into(),
+                ));
+            }
+            None if self.labels.is_dir() => self.in_folder(out)?,
+            None => vec![self.single(out)?],
+        };
+        let job = |found: Found| Job {
+            labels: found.labels,
+            instances: found.instances,
+            outs: numbered(found.out, styles),
+        };
+        let most = self.how_many.unwrap_or(usize::MAX);
+        let jobs: Vec<Job> = found.into_iter().take(most).map(job).collect();
+        let mut outs = jobs.iter().flat_map(|job| &job.outs);
+        match outs.find(|out| out.exists()) {
+            Some(out) => Err(Error::Usage(format!(
+                "{} exists and nothing is ever overwritten: choose another --out",
+                out.display()
+            ))),
+            None => Ok(jobs),
+        }
+    }
+
+    fn in_dataset(&self, mode: DatasetMode, out: &Path, instances: bool) -> Result<Vec<Found>> {
+        let config = DataConfig {
+            dataset_mode: mode,
+            // Only ADE20K has its instance maps elsewhere.
+            instance_dir: self.instances.clone(),
+            ..DataConfig::of_dir(&self.labels)
+        };
+        let found = |maps: Maps| Found {
+            out: picture_of(out, Path::new(&maps.name)),
+            labels: maps.labels,
+            instances: maps.instances,
+        };
+        let maps = maps(&config, self.phase, instances)?;
+        Ok(maps.into_iter().map(found).collect())
+    }
+
+    fn single(&self, out: &Path) -> Result<Found> {
+        let labels = &self.labels;
+        let is_file = out.extension().is_some_and(|end| end == "png");
+        let name = labels
+            .file_name()
+            .ok_or_else(|| Error::Usage(format!("{} is no label map", labels.display())))?;
+        Ok(Found {
+            labels: labels.clone(),
+            instances: self.instances.clone(),
+            out: match is_file {
+                true => out.to_path_buf(),
+                false => out.join(name).with_extension("png"),
+            },
+        })
+    }
+
+    fn in_folder(&self, out: &Path) -> Result<Vec<Found>> {
+        let inside = |file: &Path, folder: &Path| {
+            let name = file.strip_prefix(folder).unwrap_or(file);
+            name.with_extension("")
+        };
+        let instances: BTreeMap<PathBuf, PathBuf> = match &self.instances {
+            Some(folder) => {
+                let files = pictures(folder)?.into_iter();
+                files.map(|file| (inside(&file, folder), file)).collect()
+            }
+            None => BTreeMap::new(),
+        };
+        let found = |labels: PathBuf| {
+            let name = inside(&labels, &self.labels);
+            let instances = instances.get(&name).cloned();
+            if let (Some(folder), None) = (&self.instances, &instances) {
+                return Err(Error::Data(format!(
+                    "{} has no instance map in {}",
+                    labels.display(),
+                    folder.display()
+                )));
+            }
+            Ok(Found {
+                labels,
+                instances,
+                out: picture_of(out, &name),
+            })
+        };
+        pictures(&self.labels)?.into_iter().map(found).collect()
+    }
+}
+
+/// The file of a picture; dots in its name are no ending.
+fn picture_of(out: &Path, name: &Path) -> PathBuf {
+    let mut file = name.as_os_str().to_owned();
+    file.push(".png");
+    out.join(file)
+}
+
+/// Names for several pictures of one layout: `street.png`, or `street-00.png`, `street-01.png` and so on.
+fn numbered(out: PathBuf, count: usize) -> Vec<PathBuf> {
+    if count == 1 {
+        return vec![out];
+    }
+    let digits = (count - 1).to_string().len().max(2);
+    let name = |i| {
+        let mut name = out.file_stem().unwrap_or_default().to_owned();
+        name.push(format!("-{i:0digits$}.png"));
+        out.with_file_name(name)
+    };
+    (0..count).map(name).collect()
+}
