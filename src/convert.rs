@@ -2,11 +2,14 @@
 //! dictionaries made into checkpoints and back.
 
 mod export;
+mod import;
 mod names;
 mod network;
 pub mod pth;
+mod shapes;
 
 pub use export::export;
+pub use import::{Known, import};
 pub use names::{add_counters, modernise, restore_v, strip_wrapper};
 pub use network::Network;
 

@@ -8,6 +8,8 @@ pub mod error;
 pub mod gpu;
 pub mod graph;
 pub mod model;
+#[doc = include_str!("moving.md")]
+pub mod moving {}
 pub mod ops;
 pub mod picture;
 pub mod state;

@@ -69,6 +69,7 @@ fn help_says_what_there_is() {
         "check",
         "inspect",
         "report",
+        "import",
         "export",
         "landscapes",
         "devices",

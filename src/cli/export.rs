@@ -18,11 +18,17 @@ pub struct Args {
     /// What the names of the files begin with
     #[arg(long, value_name = "EPOCH", default_value = "latest")]
     which_epoch: String,
+    /// Write the newest weights of the generator, although the checkpoint has their moving average
+    #[arg(long)]
+    no_ema: bool,
 }
 
 /// Writes every network, as PyTorch loads it and as safetensors.
 pub fn run(args: &Args) -> Result<()> {
-    let checkpoint = Checkpoint::load(&args.checkpoint)?;
+    let mut checkpoint = Checkpoint::load(&args.checkpoint)?;
+    if args.no_ema {
+        checkpoint.networks.take_average();
+    }
     let written = convert::export(checkpoint, &args.which_epoch, &args.out)?;
     let lines: String = written
         .iter()

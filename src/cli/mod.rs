@@ -5,6 +5,7 @@
 mod check;
 mod devices;
 mod export;
+mod import;
 mod inspect;
 mod interrupt;
 mod jobs;
@@ -59,6 +60,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Write a run's losses and samples as a page to hand on
     Report(report::Args),
+    /// Make a checkpoint of the official code's files
+    Import(Box<import::Args>),
     /// Write a checkpoint's networks for the official code and for others
     Export(export::Args),
     /// Write built-in landscapes as a data set
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Synth(args) => synth::run(&args, adapter),
         Command::Inspect(args) => inspect::run(&args, adapter),
         Command::Report(args) => report::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Landscapes(args) => landscapes::run(&args),
     };
@@ -130,4 +134,99 @@ fn size(text: &str) -> Result<[usize; 2], String> {
         Some([side(width)?, side(height)?])
     });
     sides.ok_or_else(|| format!("{text:?} is not of the form 256x256, width first"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    /// Common options, those of training, of testing, and of the pix2pixHD generator, as the official code defines them.
+    const OFFICIAL: [&str; 4] = [
+        "name gpu_ids checkpoints_dir model norm_G norm_D norm_E phase batchSize preprocess_mode load_size crop_size \
+         aspect_ratio label_nc contain_dontcare_label output_nc dataroot dataset_mode serial_batches no_flip nThreads \
+         max_dataset_size load_from_opt_file cache_filelist_write cache_filelist_read display_winsize netG ngf init_type \
+         init_variance z_dim no_instance nef use_vae num_upsampling_layers no_pairing_check coco_no_portraits label_dir \
+         image_dir instance_dir",
+        "display_freq print_freq save_latest_freq save_epoch_freq no_html debug tf_log continue_train which_epoch niter \
+         niter_decay optimizer beta1 beta2 no_TTUR lr D_steps_per_G ndf lambda_feat lambda_vgg lambda_kld \
+         no_ganFeat_loss no_vgg_loss gan_mode netD netD_subarch num_D n_layers_D",
+        "results_dir which_epoch how_many",
+        "resnet_n_downsample resnet_n_blocks resnet_kernel_size resnet_initial_kernel_size",
+    ];
+
+    /// Rows of the tables of options: official name, counterpart, what differs.
+    fn rows() -> Vec<[&'static str; 3]> {
+        let cells = |line: &'static str| {
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+            cells.try_into().ok()
+        };
+        let lines = include_str!("../moving.md").lines();
+        lines
+            .filter(|line| line.starts_with("| `--"))
+            .filter_map(cells)
+            .collect()
+    }
+
+    #[test]
+    fn every_official_option_has_a_counterpart_or_a_reason() {
+        let cli = Cli::command();
+        for [official, here, differs] in rows() {
+            if here == "none" {
+                assert!(differs.len() > 10, "{official}: no reason");
+                continue;
+            }
+            let words: Vec<_> = here.trim_matches('`').split(' ').collect();
+            let [command, argument] = words[..] else {
+                panic!("{official}: {here}");
+            };
+            let command = cli
+                .find_subcommand(command)
+                .unwrap_or_else(|| panic!("{official}: {command}"));
+            let is_there = match argument.strip_prefix("--") {
+                Some(flag) => command
+                    .get_arguments()
+                    .chain(cli.get_arguments())
+                    .any(|a| a.get_long() == Some(flag)),
+                None => command
+                    .get_positionals()
+                    .any(|a| a.get_id().as_str().eq_ignore_ascii_case(argument)),
+            };
+            assert!(is_there, "{official}: there is no {here}");
+        }
+    }
+
+    #[test]
+    fn flags_named_in_the_text_exist() {
+        let cli = Cli::command();
+        let commands = || cli.get_subcommands();
+        let words = include_str!("../moving.md")
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+        let flags = words.filter_map(|word| word.strip_prefix("--"));
+        // Not the rules of tables.
+        for flag in flags.filter(|flag| flag.starts_with(char::is_alphabetic)) {
+            let is_here = commands().any(|command| {
+                let mut arguments = command.get_arguments();
+                arguments.any(|a| {
+                    let aliases = a.get_all_aliases().unwrap_or_default();
+                    a.get_long() == Some(flag) || aliases.contains(&flag)
+                })
+            });
+            let is_global = cli.get_arguments().any(|a| a.get_long() == Some(flag));
+            let is_official = OFFICIAL
+                .iter()
+                .any(|names| names.split_whitespace().any(|name| name == flag));
+            assert!(is_here || is_global || is_official, "--{flag}");
+        }
+    }
+
+    #[test]
+    fn no_official_option_is_left_out() {
+        let names = rows()
+            .into_iter()
+            .map(|[official, ..]| official.trim_matches('`').trim_start_matches("--"));
+        let official = OFFICIAL.iter().flat_map(|names| names.split_whitespace());
+        assert_eq!(names.collect::<Vec<_>>(), official.collect::<Vec<_>>());
+    }
 }

@@ -7,11 +7,13 @@ use crate::state::{StateDict, TensorFile};
 use crate::train::{Checkpoint, write_durably};
 use crate::{Error, Result};
 
-/// Writes `EPOCH_net_G.pth` and, where there are such networks, `D` and `E`, each also as safetensors.
+/// Writes `EPOCH_net_G.pth` and, where there are such networks, `D` and `E`, each also as safetensors. Of a generator with
+/// a moving average this is the average; [`StateDict::take_average`] before leaves the newest weights.
 ///
 /// # Errors
 /// If a file exists or cannot be written.
-pub fn export(checkpoint: Checkpoint, epoch: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn export(mut checkpoint: Checkpoint, epoch: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+    checkpoint.networks.use_average();
     let files = files(checkpoint.networks, epoch, folder);
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(Error::Usage(format!(

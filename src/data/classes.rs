@@ -129,6 +129,11 @@ impl ClassTable {
         self.label_nc.or_else(listed)
     }
 
+    /// Whether it says what unlabelled pixels are.
+    pub fn has_unlabelled(&self) -> bool {
+        self.dontcare_id.is_some() || self.dontcare_value.is_some()
+    }
+
     /// The class with this id.
     pub fn get(&self, id: u32) -> Option<&Class> {
         let found = self.classes.binary_search_by_key(&id, |class| class.id);

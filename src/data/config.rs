@@ -291,10 +291,9 @@ impl DataConfig {
                 "label_nc = {label_nc}: 8-bit label maps hold 1 to 254 classes"
             ));
         }
-        let unlabelled = table.dontcare_id.is_some() || table.dontcare_value.is_some();
         Ok(LabelSpace {
             label_nc,
-            dontcare: self.dontcare.unwrap_or(unlabelled),
+            dontcare: self.dontcare.unwrap_or(table.has_unlabelled()),
             instances: self.use_instances(&table),
             table,
         })

@@ -305,8 +305,11 @@ impl Inputs {
         net.graph.input(&self.noise_name(step), ty)
     }
 
-    /// The photos.
-    pub(super) fn photos(&self, net: &mut Net) -> Result<ValueId> {
+    /// The photos, N x H x W x 3.
+    ///
+    /// # Errors
+    /// If the graph has another input of that name.
+    pub fn photos(&self, net: &mut Net) -> Result<ValueId> {
         let [h, w] = self.output();
         let ty = Ty::Dense(Shape::new(self.n, h, w, 3));
         net.graph.input(&self.photos_name(), ty)

@@ -5,6 +5,7 @@
 use crate::Error;
 
 const LABELS: &str = "label_nc, contain_dontcare_label or no_instance";
+const WIDTH_OR_KIND: &str = "ngf or net_g";
 const SIZE: &str = "crop_size, aspect_ratio or num_upsampling_layers";
 
 /// A tensor that is there, with another shape.
@@ -44,6 +45,9 @@ fn options(name: &str, found: &[usize], wanted: &[usize]) -> Vec<&'static str> {
         .filter_map(|axis| option_of(name, wanted.len(), axis))
         .collect();
     options.dedup();
+    if options.contains(&"ngf") {
+        options.retain(|&option| option != WIDTH_OR_KIND);
+    }
     options
 }
 
@@ -63,6 +67,9 @@ fn option_of(name: &str, axes: usize, axis: usize) -> Option<&'static str> {
         ("D", _, 4, 1) if rest.contains(".model0.") => LABELS,
         ("D", _, _, _) => "ndf or n_layers_d",
         ("E", "fc_mu" | "fc_var", _, 0) => "z_dim",
+        ("E", "fc_mu" | "fc_var", _, _) => "ngf or enc_size",
+        // The other kind of generator convolves the label map along with its features.
+        ("G", "conv_0" | "conv_1" | "conv_s", 4, 1) => WIDTH_OR_KIND,
         ("G" | "E", _, _, _) => "ngf",
         _ => return None,
     })
@@ -80,6 +87,7 @@ fn absence(name: &str) -> Option<&'static str> {
     Some(match network {
         "G" if rest.starts_with("up_4.") => "num_upsampling_layers",
         "G" if is_norm || is_spectral || rest.contains(".conv_") => "norm_g",
+        "G" if rest.contains(".norm_") => "net_g",
         "D" if rest.starts_with("discriminator_") && !is_spectral && !is_norm => {
             "num_d or n_layers_d"
         }
@@ -177,6 +185,7 @@ mod tests {
             ("G.up_0.conv_s.weight_orig", "norm_g"),
             ("D.discriminator_2.model0.0.bias", "num_d"),
             ("vgg.features.16.weight", "torchvision"),
+            ("G.up_0.norm_0.mlp_gamma.bias", "net_g"),
             ("G.fc.bias", "not whole"),
         ] {
             let message = missing(name).to_string();
