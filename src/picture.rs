@@ -27,6 +27,30 @@ pub fn of_labels(width: usize, height: usize, labels: &[u32], space: &LabelSpace
     Grid::new(width, height, labels.iter().map(colour).collect())
 }
 
+/// Pixels between the pictures of a sheet.
+const GAP: usize = 4;
+
+/// Pictures of one size in rows, on white: as wide as its longest row.
+pub fn sheet(rows: &[impl AsRef<[Picture]>]) -> Picture {
+    let rows = || rows.iter().map(AsRef::as_ref);
+    let [w, h] = rows()
+        .find_map(<[Picture]>::first)
+        .map_or([0; 2], |picture| [picture.width, picture.height]);
+    let columns = rows().map(<[Picture]>::len).max().unwrap_or(0);
+    let width = columns * (w + GAP) + GAP;
+    let height = rows().count() * (h + GAP) + GAP;
+    let mut sheet = Grid::new(width, height, vec![[255; 3]; width * height]);
+    for (r, row) in rows().enumerate() {
+        for (c, picture) in row.iter().enumerate() {
+            for y in 0..h {
+                let at = (GAP + r * (h + GAP) + y) * width + GAP + c * (w + GAP);
+                sheet.data[at..][..w].copy_from_slice(picture.row(y));
+            }
+        }
+    }
+    sheet
+}
+
 /// A PNG file's bytes.
 ///
 /// # Errors
@@ -74,5 +98,20 @@ mod tests {
         let read = image::open(&path).unwrap().into_rgb8();
         assert_eq!(read.as_raw().as_slice(), picture.data.as_flattened());
         assert_eq!((read.width(), read.height()), (3, 2));
+    }
+
+    #[test]
+    fn pictures_stand_in_rows() {
+        let flat = |value: u8| Grid::new(2, 1, vec![[value; 3]; 2]);
+        let sheet = sheet(&[[1, 2, 3].map(flat), [4, 5, 6].map(flat)]);
+        assert_eq!((sheet.width, sheet.height), (3 * 6 + 4, 2 * 5 + 4));
+        let row = |y: usize| sheet.row(y).iter().map(|p| p[0]).collect::<Vec<_>>();
+        let line = |a, b, c| {
+            let gap = [255; 4];
+            [&gap[..], &[a; 2], &gap, &[b; 2], &gap, &[c; 2], &gap].concat()
+        };
+        assert_eq!(row(4), line(1, 2, 3));
+        assert_eq!(row(9), line(4, 5, 6));
+        assert!(row(5).iter().all(|&value| value == 255));
     }
 }

@@ -4,6 +4,7 @@
 
 mod check;
 mod devices;
+mod eval;
 mod export;
 mod import;
 mod inspect;
@@ -56,6 +57,8 @@ enum Command {
     /// Turn label maps into pictures
     #[command(after_help = synth::EXAMPLES)]
     Synth(synth::Args),
+    /// Judge a generator of the built-in landscapes by pictures whose truth is known
+    Eval(eval::Args),
     /// Show what a checkpoint holds
     Inspect(inspect::Args),
     /// Write a run's losses and samples as a page to hand on
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Train(args) => train::run(&args, adapter),
         Command::Synth(args) => synth::run(&args, adapter),
+        Command::Eval(args) => eval::run(&args, adapter),
         Command::Inspect(args) => inspect::run(&args, adapter),
         Command::Report(args) => report::run(&args),
         Command::Import(args) => import::run(&args),

@@ -103,16 +103,11 @@ pub struct Landscapes {
     space: LabelSpace,
 }
 
-/// Seed of the one set of landscapes: pictures of different runs can be compared.
-const SEED: u64 = 0;
-/// Pictures that judge; they follow all that anyone may train on.
-const VAL: std::ops::Range<u64> = 1 << 32..(1 << 32) + 64;
-
 impl Landscapes {
     fn new(count: usize, phase: Phase, space: &LabelSpace) -> Self {
         let (first, count) = match phase {
             Phase::Train => (0, count),
-            Phase::Val => (VAL.start, (VAL.end - VAL.start) as usize),
+            Phase::Val => (landscape::FIRST_VAL, landscape::ON_SHEETS),
         };
         Self {
             first,
@@ -122,7 +117,12 @@ impl Landscapes {
     }
 
     fn load(&self, index: usize, [width, height]: [usize; 2]) -> Result<Item> {
-        let pair = landscape::pair(SEED, self.first + index as u64, width, height)?;
+        let pair = landscape::pair(
+            landscape::DATA_SET,
+            self.first + index as u64,
+            width,
+            height,
+        )?;
         let labels = pair.labels.into_iter().map(u32::from).collect();
         let instances = pair.instances.into_iter().map(u32::from).collect();
         Ok(Item {

@@ -12,7 +12,7 @@ use super::checkpoint::{Checkpoint, Origin, Progress};
 use super::event::{End, Listener, Started, StepReport, TrainEvent};
 use super::report;
 use super::run::RunFolder;
-use super::sheet::{self, Samples};
+use super::sheet::Samples;
 use super::tensorboard::EventFile;
 use crate::config::Config;
 use crate::convert::{Network, read_selected_weights};
@@ -357,7 +357,7 @@ impl Session {
         if !path.exists() {
             self.recalibrate()?;
             let rows = self.samples.rows(&mut self.trainer)?;
-            picture::save(&path, &sheet::assemble(&rows))?;
+            picture::save(&path, &picture::sheet(&rows))?;
             self.log_pictures(&rows)?;
             if self.config.train.html {
                 report::write(self.run.root(), true)?;

@@ -3,14 +3,11 @@
 //! Always the same samples, in evaluation mode, one at a time: the code path of synthesis. No state changes. With an
 //! encoder each is drawn in the most likely style of its photograph.
 
+use crate::Result;
 use crate::config::Config;
-use crate::data::{Batch, Batcher, Grid, LabelSpace, Phase};
+use crate::data::{Batch, Batcher, LabelSpace, Phase};
 use crate::model::{Encoding, Synthesis, Trainer};
 use crate::picture::{self, Picture};
-use crate::{Result, data};
-
-/// Pixels between the pictures of a sheet.
-const GAP: usize = 4;
 
 /// The samples of a run.
 pub struct Samples {
@@ -73,45 +70,5 @@ impl Samples {
         }
         self.plans = Some((synthesis, encoding));
         Ok(rows)
-    }
-}
-
-/// The sheet: pictures of one size in rows, on white.
-pub fn assemble(rows: &[[Picture; 3]]) -> Picture {
-    let [w, h] = rows
-        .first()
-        .map_or([0; 2], |row| [row[0].width, row[0].height]);
-    let columns = rows.first().map_or(0, |row| row.len());
-    let width = columns * (w + GAP) + GAP;
-    let height = rows.len() * (h + GAP) + GAP;
-    let mut sheet: data::Grid<[u8; 3]> = Grid::new(width, height, vec![[255; 3]; width * height]);
-    for (r, row) in rows.iter().enumerate() {
-        for (c, picture) in row.iter().enumerate() {
-            for y in 0..h {
-                let at = (GAP + r * (h + GAP) + y) * width + GAP + c * (w + GAP);
-                sheet.data[at..][..w].copy_from_slice(picture.row(y));
-            }
-        }
-    }
-    sheet
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pictures_stand_in_rows() {
-        let flat = |value: u8| Grid::new(2, 1, vec![[value; 3]; 2]);
-        let sheet = assemble(&[[1, 2, 3].map(flat), [4, 5, 6].map(flat)]);
-        assert_eq!((sheet.width, sheet.height), (3 * 6 + 4, 2 * 5 + 4));
-        let row = |y: usize| sheet.row(y).iter().map(|p| p[0]).collect::<Vec<_>>();
-        let line = |a, b, c| {
-            let gap = [255; 4];
-            [&gap[..], &[a; 2], &gap, &[b; 2], &gap, &[c; 2], &gap].concat()
-        };
-        assert_eq!(row(4), line(1, 2, 3));
-        assert_eq!(row(9), line(4, 5, 6));
-        assert!(row(5).iter().all(|&value| value == 255));
     }
 }

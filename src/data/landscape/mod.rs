@@ -67,6 +67,11 @@ pub fn brush_layout(seed: u64, width: usize, height: usize) -> Result<Scene> {
     Ok(scene)
 }
 
+/// Seed of the built-in data set: pictures of different runs can be compared.
+pub const DATA_SET: u64 = 0;
+/// Held-out samples that sample sheets are taken from.
+pub const ON_SHEETS: usize = 64;
+
 /// One sample of the data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
@@ -84,11 +89,16 @@ pub struct Pair {
     pub style: Style,
 }
 
-/// Sample `index` of the data set `seed`: its layout and its style are independent of each other and of the size.
-pub fn pair(seed: u64, index: u64, width: usize, height: usize) -> Result<Pair> {
+/// Scene and style of sample `index` of the data set `seed`: independent of each other and of the size.
+pub fn sample(seed: u64, index: u64, width: usize, height: usize) -> Result<(Scene, Style)> {
     let own = mix64(mix64(seed) ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let scene = layout(own, width, height)?;
     let style = Style::from_seed(mix64(own ^ 0x57));
+    Ok((layout(own, width, height)?, style))
+}
+
+/// [`sample`] with its picture.
+pub fn pair(seed: u64, index: u64, width: usize, height: usize) -> Result<Pair> {
+    let (scene, style) = sample(seed, index, width, height)?;
     Ok(Pair {
         width,
         height,
