@@ -5,9 +5,11 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use common::golden::{Golden, Layout};
 use common::{assert_close, gpus, max_abs, run_on};
+use proptest::prelude::*;
 use spadework::config::{Config, LayerNorm, ModelConfig, NetG, NormG, Upsampling};
 use spadework::convert::{Known, export, import, pth, read_weights};
 use spadework::data::{DatasetMode, LabelSpace};
@@ -517,5 +519,119 @@ fn discriminators_of_a_pytorch_file_judge_as_recorded() {
             let limit = 1e-5 * max_abs(&want) + 1e-5;
             assert_close(name, &got, &want, limit);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever shapes a file's tensors have, it becomes a checkpoint or is refused with a reason.
+    #[test]
+    fn networks_of_any_shapes_are_imported_or_refused(
+        network in 0..3usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), shape()), 1..4),
+    ) {
+        let model = ModelConfig { use_vae: true, ngf: 1, ndf: 1, spade_hidden: 1, z_dim: 2, ..small() };
+        let known = known(&model);
+        let mut states: Vec<StateDict> = ["G.", "D.", "E."].map(|letter| {
+            let tensors = checkpoint(model.clone()).networks.tensors.into_iter();
+            let own = tensors.filter_map(|(name, tensor)| Some((name.strip_prefix(letter)?.to_owned(), tensor)));
+            StateDict { tensors: own.collect(), ..StateDict::default() }
+        }).into();
+        let tensors = &mut states[network].tensors;
+        for (index, shape) in changes {
+            let name = index.get(&tensors.keys().cloned().collect::<Vec<_>>()).clone();
+            let numbers = shape.iter().product();
+            tensors.insert(name, HostTensor::new(shape, vec![0.5; numbers]));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<_> = states.iter().enumerate().map(|(i, state)| {
+            let path = folder.path().join(format!("{i}.pth"));
+            write(state, &path);
+            path
+        }).collect();
+        match import(&files, &known) {
+            Ok(whole) => prop_assert!(whole.config.model.validate().is_ok()),
+            Err(error) => prop_assert!(error.exit_code() == 2 || error.exit_code() == 3, "{error}"),
+        }
+    }
+}
+
+/// Small shapes, and empty ones with long sides, as far as a file can state their strides.
+fn shape() -> impl Strategy<Value = Vec<usize>> {
+    let small = prop::collection::vec(0..9usize, 0..5);
+    let empty = (1..5usize, 0..4usize, 0..31u32).prop_map(|(axes, zero, bits)| {
+        let mut shape = vec![1 << (bits as usize / axes); axes];
+        shape[zero % axes] = 0;
+        shape
+    });
+    prop_oneof![small, empty]
+}
+
+/// What the README says of moving over, with a small generator in place of the published one, and one iteration without
+/// VGG in place of a training.
+#[test]
+fn the_commands_of_the_readme_move_a_model_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let data = at("datasets/coco_stuff");
+    for (kind, value) in [("img", 90), ("label", 171), ("inst", 3)] {
+        for (phase, name) in [("train", "000000017914"), ("val", "000000000139")] {
+            let file = data.join(format!("{phase}_{kind}/{name}.png"));
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let grey = image::GrayImage::from_pixel(40, 30, image::Luma([value]));
+            grey.save(file).unwrap();
+        }
+    }
+    let published = ModelConfig {
+        label_nc: 182,
+        dontcare: true,
+        edges: true,
+        ngf: 1,
+        ndf: 1,
+        spade_hidden: 2,
+        ..ModelConfig::default()
+    };
+    let checkpoints = at("checkpoints/coco_pretrained");
+    export(checkpoint(published), "latest", &checkpoints).unwrap();
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let readme = readme.unwrap();
+    let (_, section) = readme.split_once("## Moving from the official").unwrap();
+    let (_, commands) = section.split_once("```sh\n").unwrap();
+    let (commands, _) = commands.split_once("```").unwrap();
+    let run = |line: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_spadework"));
+        program.args(line.split_whitespace().skip(1));
+        program.current_dir(folder.path()).output().unwrap()
+    };
+    assert_eq!(commands.lines().count(), 5);
+    for command in commands.lines() {
+        let mut line = command.replace("--vgg-weights vgg19.pth", "--no-vgg-loss");
+        if line.contains(" train ") {
+            line += " --max-steps 1 --ndf 1";
+        }
+        let output = run(&line);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {error}");
+    }
+    let drawn = image::open(at("results/000000000139.png")).unwrap();
+    assert_eq!((drawn.width(), drawn.height()), (256, 256));
+    let tuned = read_weights(&at("checkpoints/coco_tuned/latest_net_G.pth")).unwrap();
+    let before = read_weights(&checkpoints.join("latest_net_G.pth")).unwrap();
+    assert!(tuned.tensors.keys().eq(before.tensors.keys()));
+    assert!(tuned.tensors != before.tensors, "it has learned");
+
+    // Ids of another data set would be drawn as what they are not.
+    for (options, reason) in [
+        ("ade20k", "150 classes, but this generator has learned 182"),
+        ("flickr", "give --no-instance"),
+    ] {
+        let line = format!(
+            "spadework synth coco.safetensors datasets/coco_stuff --out other --dataset-mode {options}"
+        );
+        let output = run(&line);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{options}");
+        assert!(error.contains(reason), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use spadework::data::list::{Maps, maps, pictures};
-use spadework::data::{DataConfig, DatasetMode, Phase};
+use spadework::data::{DataConfig, DatasetMode, LabelSpace, Phase};
 use spadework::{Error, Result};
 
 /// Options that say what to draw.
@@ -30,6 +30,14 @@ pub struct What {
     how_many: Option<usize>,
 }
 
+/// What a generator has learned of.
+pub struct Learned {
+    /// Its data set.
+    pub dataset_mode: DatasetMode,
+    /// Classes and channels.
+    pub space: LabelSpace,
+}
+
 /// One layout to draw.
 pub struct Job {
     /// Its label map.
@@ -48,12 +56,14 @@ struct Found {
 }
 
 impl What {
-    /// Lists what to draw, in a number of styles each, and refuses to overwrite before anything is drawn. `trained` says
-    /// that the generator knows instance maps.
-    pub fn jobs(&self, out: &Path, trained: bool, styles: usize) -> Result<Vec<Job>> {
-        let instances = trained && !self.no_instance;
+    /// Lists what to draw, in a number of styles each, and refuses to overwrite before anything is drawn.
+    pub fn jobs(&self, out: &Path, learned: &Learned, styles: usize) -> Result<Vec<Job>> {
+        let instances = learned.space.instances && !self.no_instance;
         let found = match self.dataset_mode {
-            Some(mode) => self.in_dataset(mode, out, instances)?,
+            Some(mode) => {
+                self.refuse_other_classes(mode, learned)?;
+                self.in_dataset(mode, out, instances)?
+            }
             None if instances && self.instances.is_none() => {
                 return Err(Error::Usage(
                     "this generator was trained with instance maps: give --instances, or --no-instance to go without"
@@ -80,7 +90,32 @@ impl What {
         }
     }
 
+    /// Ids of another data set are numbers like any, so that pictures would be wrong and nothing else.
+    fn refuse_other_classes(&self, mode: DatasetMode, learned: &Learned) -> Result<()> {
+        if mode == learned.dataset_mode {
+            // Whatever class table it was trained with.
+            return Ok(());
+        }
+        let classes = mode.class_table().and_then(|table| table.label_nc());
+        let known = learned.space.label_nc;
+        match classes {
+            Some(classes) if classes != known => Err(Error::Usage(format!(
+                "--dataset-mode {}: it has {classes} classes, but this generator has learned {known} of {}: draw layouts \
+                 of what it was trained on",
+                mode.name(),
+                learned.dataset_mode.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn in_dataset(&self, mode: DatasetMode, out: &Path, instances: bool) -> Result<Vec<Found>> {
+        if instances && mode.instances() == Some(false) && self.instances.is_none() {
+            return Err(Error::Usage(format!(
+                "this generator was trained with instance maps and {} has none: give --no-instance to go without",
+                mode.name()
+            )));
+        }
         let config = DataConfig {
             dataset_mode: mode,
             // Only ADE20K has its instance maps elsewhere.

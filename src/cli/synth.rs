@@ -9,7 +9,7 @@ use spadework::gpu::Gpu;
 use spadework::train::Checkpoint;
 use spadework::{Error, Generator, Layout, Result, picture};
 
-use super::jobs::{Job, What};
+use super::jobs::{Job, Learned, What};
 use super::style;
 
 /// Shown below the options.
@@ -71,10 +71,13 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     if args.no_ema {
         checkpoint.networks.take_average();
     }
+    let learned = Learned {
+        dataset_mode: checkpoint.config.data.dataset_mode,
+        space: checkpoint.space.clone(),
+    };
+    let jobs = args.what.jobs(&args.out, &learned, args.styles.count())?;
     let mut generator = Generator::new(&gpu, checkpoint)?;
     generator.use_batch_statistics(args.batch_statistics);
-    let trained = generator.space().instances;
-    let jobs = args.what.jobs(&args.out, trained, args.styles.count())?;
     let size = args.size.unwrap_or(generator.size());
     if generator.has_styles() && size != generator.size() {
         let [width, height] = generator.size();
