@@ -36,16 +36,12 @@ impl<'a> Case<'a> {
         let mut answers = StateDict::default();
         if !self.has("step0.in.label") {
             let prefix = if self.has("in.label") { "" } else { "eval." };
-            let name = format!("out.{prefix}fake");
-            answers
-                .tensors
-                .insert(name, self.evaluate(gpu, &init, prefix)?);
+            self.evaluate(gpu, &init, prefix, &mut answers)?;
             return Ok(answers);
         }
         let trained = self.train(gpu, init, &mut answers)?;
         if self.has("eval.in.label") {
-            let fake = self.evaluate(gpu, &trained, "eval.")?;
-            answers.tensors.insert("out.eval.fake".into(), fake);
+            self.evaluate(gpu, &trained, "eval.", &mut answers)?;
         }
         answers.extend_prefixed("out.final.", trained);
         Ok(answers)
@@ -146,16 +142,60 @@ impl<'a> Case<'a> {
     }
 
     /// Pictures of `{prefix}in.label` in evaluation mode.
-    fn evaluate(&self, gpu: &Arc<Gpu>, state: &StateDict, prefix: &str) -> Result<HostTensor> {
+    fn evaluate(
+        &self,
+        gpu: &Arc<Gpu>,
+        state: &StateDict,
+        prefix: &str,
+        answers: &mut StateDict,
+    ) -> Result<()> {
         let map = self.map(prefix)?;
         let mut generator = Generator::new(gpu, self.settings.model.clone(), state)?;
-        let mut styles = Vec::new();
-        if self.settings.model.use_vae {
-            let (_, z) = self.get::<f32>(&format!("{prefix}in.z"), Dtype::F32)?;
-            let z = z.chunks_exact(self.settings.model.z_dim);
-            styles = z.map(|z| Style::new(z.to_vec())).collect::<Result<_>>()?;
+        let styles = match self.settings.model.use_vae {
+            true => self.styles(&mut generator, prefix, answers)?,
+            false => Vec::new(),
+        };
+        let fake = planar(&generator.pictures(&map, &styles)?);
+        answers.tensors.insert(format!("out.{prefix}fake"), fake);
+        Ok(())
+    }
+
+    /// The styles `{prefix}in.z`. Where there are none, those of the photos `{prefix}in.image`, drawn with the noise
+    /// `{prefix}in.eps` or, without it, the most likely ones.
+    fn styles(
+        &self,
+        generator: &mut Generator,
+        prefix: &str,
+        answers: &mut StateDict,
+    ) -> Result<Vec<Style>> {
+        let z_dim = self.settings.model.z_dim;
+        let (image, eps) = (format!("{prefix}in.image"), format!("{prefix}in.eps"));
+        let z = format!("{prefix}in.z");
+        if self.has(&z) || !self.has(&image) {
+            let (_, z) = self.get::<f32>(&z, Dtype::F32)?;
+            return z.chunks(z_dim).map(|z| Style::new(z.to_vec())).collect();
         }
-        Ok(planar(&generator.pictures(&map, &styles)?))
+        let [h, w] = self.settings.model.output();
+        let photos = self.photos(prefix)?;
+        let mut noise = vec![0.0; photos.len() / (h * w * 3) * z_dim];
+        if self.has(&eps) {
+            noise = self.get::<f32>(&eps, Dtype::F32)?.1;
+        }
+        let [mut mu, mut logvar] = [Vec::new(), Vec::new()];
+        let mut styles = Vec::new();
+        for (photo, noise) in photos.chunks(h * w * 3).zip(noise.chunks(z_dim)) {
+            let encoded = generator.encode(photo)?;
+            let axes = encoded.mu.iter().zip(&encoded.logvar).zip(noise);
+            let drawn = axes.map(|((mu, logvar), noise)| mu + noise * (0.5 * logvar).exp());
+            styles.push(Style::new(drawn.collect())?);
+            mu.extend(encoded.mu);
+            logvar.extend(encoded.logvar);
+        }
+        for (name, code) in [("mu", mu), ("logvar", logvar)] {
+            let code = HostTensor::new([styles.len(), z_dim], code);
+            answers.tensors.insert(format!("out.{prefix}{name}"), code);
+        }
+        Ok(styles)
     }
 
     fn has(&self, name: &str) -> bool {

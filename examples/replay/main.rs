@@ -2,7 +2,7 @@
 //!
 //! A case is a safetensors file: settings as JSON in its metadata (`config`), first weights (`init.*`), batches
 //! (`step{i}.in.*`) and inputs for evaluation (`eval.in.*`, or `in.*` in a case without steps). Answers are whole
-//! tensors in published layout, named `out.*`.
+//! tensors in published layout, named `out.*`. A setting that is not built is refused by its name.
 //!
 //! ```text
 //! cargo run --release --example replay -- CASE.safetensors --out GOT.safetensors

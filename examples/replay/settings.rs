@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use spadework::config::{GanMode, LossConfig, ModelConfig, OptimConfig, Upsampling};
 use spadework::{Error, Result};
+use std::str::FromStr;
 
 /// Settings of a case.
 #[derive(Debug)]
@@ -13,13 +14,16 @@ pub struct Settings {
     pub vgg_divisor: usize,
 }
 
-/// Settings that describe the recording, or that nothing reads.
-const WITHOUT_EFFECT: [&str; 8] = [
-    "name", "seed", "batch", "steps", "init", "kind", "full", "nef",
-];
+/// Settings that describe the recording, or that decide nothing once weights and batches are given.
+const WITHOUT_EFFECT: &str = "
+    name seed kind full batch batchSize steps niter niter_decay init init_type init_variance nef
+    model phase isTrain gpu_ids nThreads dataroot dataset_mode label_dir image_dir instance_dir preprocess_mode load_size
+    serial_batches no_flip no_pairing_check coco_no_portraits max_dataset_size cache_filelist_write cache_filelist_read
+    load_from_opt_file checkpoints_dir continue_train which_epoch save_latest_freq save_epoch_freq display_freq
+    display_winsize print_freq no_html tf_log debug results_dir how_many";
 
 impl Settings {
-    /// Reads the JSON of a case.
+    /// Reads the JSON of a case. What it leaves out or gives as null has the published default.
     pub fn parse(json: &str) -> Result<Self> {
         let config: Map<String, Value> = serde_json::from_str(json)
             .map_err(|e| Error::Data(format!("setting `config` of the metadata: {e}")))?;
@@ -32,7 +36,7 @@ impl Settings {
             optim: OptimConfig::default(),
             vgg_divisor: 1,
         };
-        for (name, value) in &config {
+        for (name, value) in config.iter().filter(|(_, value)| !value.is_null()) {
             settings.set(name, value)?;
         }
         settings.model.validate()?;
@@ -50,9 +54,9 @@ impl Settings {
                 let all = [Upsampling::Normal, Upsampling::More, Upsampling::Most];
                 model.upsampling = choice(name, value, &all.map(|u| (u.to_string(), u)))?;
             }
-            "norm_G" => model.norm_g = text(name, value)?.parse().map_err(Error::Usage)?,
-            "norm_D" => model.norm_d = text(name, value)?.parse().map_err(Error::Usage)?,
-            "norm_E" => model.norm_e = text(name, value)?.parse().map_err(Error::Usage)?,
+            "norm_G" => model.norm_g = norm(name, value)?,
+            "norm_D" => model.norm_d = norm(name, value)?,
+            "norm_E" => model.norm_e = norm(name, value)?,
             "use_vae" => model.use_vae = flag(name, value)?,
             "z_dim" => model.z_dim = integer(name, value)?,
             "enc_size" => model.enc_size = integer(name, value)?,
@@ -79,13 +83,13 @@ impl Settings {
             "lambda_feat" => loss.lambda_feat = number(name, value)?,
             "lambda_kld" => loss.lambda_kld = number(name, value)?,
             "lambda_vgg" => loss.lambda_vgg = number(name, value)?,
-            "vgg_div" => self.vgg_divisor = integer(name, value)?,
+            "vgg_div" => self.vgg_divisor = positive(name, value)?,
             "lr" => optim.lr = number(name, value)?,
             "no_TTUR" => optim.ttur = !flag(name, value)?,
-            "beta1" => optim.beta1 = optional(name, value)?,
-            "beta2" => optim.beta2 = optional(name, value)?,
-            "D_steps_per_G" => optim.d_steps_per_g = integer(name, value)?.max(1),
-            _ if WITHOUT_EFFECT.contains(&name) => {}
+            "beta1" => optim.beta1 = Some(decay(name, value)?),
+            "beta2" => optim.beta2 = Some(decay(name, value)?),
+            "D_steps_per_G" => optim.d_steps_per_g = positive(name, value)?,
+            _ if WITHOUT_EFFECT.split_whitespace().any(|w| w == name) => {}
             _ => return fixed(name, value),
         }
         Ok(())
@@ -106,7 +110,7 @@ fn fixed(name: &str, value: &Value) -> Result<()> {
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "setting {name} = {value} is not built yet; only {only} is"
+        "setting {name} = {value} is not built; only {only} is"
     )))
 }
 
@@ -117,9 +121,17 @@ fn wrong<T>(name: &str, value: &Value, wanted: &str) -> Result<T> {
 }
 
 fn integer(name: &str, value: &Value) -> Result<usize> {
-    match value.as_u64() {
-        Some(integer) => Ok(integer as usize),
-        None => wrong(name, value, "a whole number"),
+    let whole = value.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0);
+    whole.map_or_else(
+        || wrong(name, value, "a whole number"),
+        |whole| Ok(whole as usize),
+    )
+}
+
+fn positive(name: &str, value: &Value) -> Result<usize> {
+    match integer(name, value)? {
+        0 => wrong(name, value, "1 or more"),
+        positive => Ok(positive),
     }
 }
 
@@ -129,10 +141,10 @@ fn number(name: &str, value: &Value) -> Result<f64> {
         .map_or_else(|| wrong(name, value, "a number"), Ok)
 }
 
-fn optional(name: &str, value: &Value) -> Result<Option<f64>> {
-    match value {
-        Value::Null => Ok(None),
-        _ => number(name, value).map(Some),
+fn decay(name: &str, value: &Value) -> Result<f64> {
+    match number(name, value)? {
+        decay if (0.0..1.0).contains(&decay) => Ok(decay),
+        _ => wrong(name, value, "at least 0 and less than 1"),
     }
 }
 
@@ -146,6 +158,11 @@ fn text<'a>(name: &str, value: &'a Value) -> Result<&'a str> {
     value
         .as_str()
         .map_or_else(|| wrong(name, value, "a string"), Ok)
+}
+
+fn norm<T: FromStr<Err = String>>(name: &str, value: &Value) -> Result<T> {
+    let parsed = text(name, value)?.parse();
+    parsed.map_err(|e: String| Error::Usage(format!("setting {name} = {value}: {e}")))
 }
 
 fn choice<T: Copy>(name: &str, value: &Value, choices: &[(String, T)]) -> Result<T> {
