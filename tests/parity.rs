@@ -159,7 +159,8 @@ fn check(name: &str) {
             let is_trained = recorded.tensor(&name.replacen("out.final.", "out.step0.grad.", 1));
             if let (true, Ok(_), Ok(start)) = (start != name, is_trained, recorded.tensor(&start)) {
                 let start: Vec<f32> = bytemuck::pod_collect_to_vec(start.data());
-                assert!(got.data != start, "{name} never changed");
+                // Hidden units that no window lights up stay as they were, in the recording too.
+                assert!(got.data != start || want == start, "{name} never changed");
             }
             compared += 1;
         }
