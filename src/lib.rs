@@ -1,4 +1,7 @@
 //! Semantic image synthesis with spatially-adaptive normalisation (SPADE, arXiv 1903.07291) on any vendor's GPU.
+//!
+//! [`Generator`] draws pictures of a [`Layout`] with a trained checkpoint; [`train`] makes checkpoints. Below them, from
+//! the top: [`model`] has the networks and their training steps as [`graph`]s of [`ops`], and [`gpu`] runs those.
 
 pub mod config;
 pub mod convert;
@@ -16,6 +19,8 @@ pub mod picture;
 pub mod state;
 pub mod synth;
 pub mod train;
+#[doc = include_str!("variants.md")]
+pub mod variants {}
 pub mod windows;
 
 pub use config::Config;
