@@ -240,7 +240,7 @@ impl LabelSpace {
     }
 
     /// Id of each value an 8-bit file may store.
-    pub(super) fn id_of_value(&self) -> [Option<u32>; 256] {
+    pub(crate) fn id_of_value(&self) -> [Option<u32>; 256] {
         let listed = self
             .table
             .classes
@@ -269,8 +269,18 @@ impl LabelSpace {
         ids
     }
 
+    /// The value an 8-bit file stores for an id: what reading turns back into it.
+    pub fn value_of_id(&self, id: u32) -> u8 {
+        if Some(id) == self.dontcare_id() {
+            return self.table.dontcare_value.unwrap_or(UNLABELLED);
+        }
+        let stored = self.table.get(id).and_then(|class| class.png_value);
+        // Ids fit, since tables and configurations refuse those above 254.
+        stored.unwrap_or(id as u8)
+    }
+
     /// Ids by colour; a colour that several classes share names them instead.
-    pub(super) fn id_of_colour(&self) -> BTreeMap<[u8; 3], Result<u32, String>> {
+    pub(crate) fn id_of_colour(&self) -> BTreeMap<[u8; 3], Result<u32, String>> {
         let mut ids: BTreeMap<[u8; 3], Result<u32, String>> = BTreeMap::new();
         for class in &self.table.classes {
             let (Some(colour), true) = (class.colour, (class.id as usize) < self.ids()) else {
@@ -457,6 +467,7 @@ mod tests {
         space.table.classes = (0..3).map(class).collect();
         let ids = space.id_of_value();
         assert_eq!(ids[..5], [Some(3), Some(0), Some(1), Some(2), None]);
+        assert_eq!([0, 2, 3].map(|id| space.value_of_id(id)), [1, 3, 0]);
     }
 
     #[test]

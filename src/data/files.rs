@@ -43,7 +43,7 @@ pub fn read_instances(path: &Path) -> Result<Grid<u32>> {
 
 /// A map as its file stores it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Map {
+pub(crate) enum Map {
     /// Numbers of up to 32 bits.
     Values(Grid<u32>),
     Colours(Grid<[u8; 3]>),
@@ -151,7 +151,7 @@ fn translate<T: Copy + PartialEq>(
 const NO_ID: u32 = u32::MAX;
 
 /// Reads a label or instance map as it is stored.
-pub(super) fn read_map(path: &Path) -> Result<Map> {
+pub(crate) fn read_map(path: &Path) -> Result<Map> {
     let bytes = read(path)?;
     match image::guess_format(&bytes) {
         Ok(ImageFormat::Png) => decode_png_map(&bytes).map_err(|error| at(path, error)),

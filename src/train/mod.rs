@@ -3,6 +3,7 @@
 pub mod checkpoint;
 mod durable;
 pub mod event;
+mod orders;
 pub mod report;
 pub mod run;
 pub mod session;
@@ -12,5 +13,6 @@ pub mod tensorboard;
 pub use checkpoint::Checkpoint;
 pub use durable::write_durably;
 pub use event::TrainEvent;
+pub use orders::Order;
 pub use run::RunFolder;
 pub use session::Session;

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crossbeam_channel::Sender;
+
 use super::checkpoint::{Checkpoint, Origin, Progress};
 use super::event::{End, Listener, Started, StepReport, TrainEvent};
+use super::orders::{Next, Order, Orders};
 use super::report;
 use super::run::RunFolder;
 use super::sheet::Samples;
@@ -44,6 +47,7 @@ pub struct Session {
     origin: Origin,
     notices: Vec<String>,
     saved_step: Option<u64>,
+    orders: Orders,
 }
 
 impl Session {
@@ -108,6 +112,7 @@ impl Session {
             origin: origin(gpu),
             notices,
             saved_step: None,
+            orders: Orders::default(),
             config,
             space,
             run,
@@ -159,6 +164,7 @@ impl Session {
             calibrated_step: None,
             samples: parts.samples,
             saved_step: Some(progress.step),
+            orders: Orders::default(),
             config,
             space,
             run,
@@ -166,6 +172,21 @@ impl Session {
             origin,
             notices,
         })
+    }
+
+    /// The folder of the run.
+    pub fn root(&self) -> &Path {
+        self.run.root()
+    }
+
+    /// The configuration of the run.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes orders from now on. Once whoever gives them is gone, the run saves and ends.
+    pub fn take_orders(&mut self) -> Sender<Order> {
+        self.orders.giver()
     }
 
     /// Trains until all epochs are done, `limit` iterations are done in all, or `stop` is raised; then saves. What
@@ -240,7 +261,12 @@ impl Session {
             if limit.is_some_and(|limit| self.progress.step >= limit) {
                 break End::Limit;
             }
-            self.iterate(hear)?;
+            match self.orders.next(stop) {
+                Next::Iterate => self.iterate(hear)?,
+                Next::Save if self.saved_step == Some(self.progress.step) => {}
+                Next::Save => self.save(hear)?,
+                Next::Stop => break End::Interrupted,
+            }
         };
         if self.saved_step != Some(self.progress.step) {
             self.draw_sheet(hear)?;
