@@ -3,6 +3,8 @@
 //! [`Generator`] draws pictures of a [`Layout`] with a trained checkpoint; [`train`] makes checkpoints. Below them, from
 //! the top: [`model`] has the networks and their training steps as [`graph`]s of [`ops`], and [`gpu`] runs those.
 
+#[cfg(feature = "window")]
+pub mod app;
 pub mod config;
 pub mod convert;
 pub mod cpu;

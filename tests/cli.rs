@@ -61,11 +61,14 @@ fn empty_folder() -> tempfile::TempDir {
 }
 
 #[test]
+#[cfg_attr(not(feature = "window"), ignore = "the help shows every command")]
 fn help_says_what_there_is() {
     let helps = [
         "",
         "train",
         "synth",
+        "paint",
+        "watch",
         "check",
         "inspect",
         "report",
@@ -103,6 +106,27 @@ fn wrong_usage_is_2() {
         let output = run(line);
         assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
         assert!(output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+#[cfg(feature = "window")]
+fn a_machine_without_a_display_is_told_so() {
+    let dir = empty_folder();
+    let here = dir.path().display();
+    refused("paint none.safetensors", 1, &["none.safetensors"]);
+    let parts = ["no folder of a run", "config.toml"];
+    refused(&format!("watch {here}"), 3, &parts);
+    if cfg!(target_os = "linux") {
+        let mut paint = spadework("paint");
+        let paint = paint.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+        let output = paint.env_remove("WAYLAND_SOCKET").output().unwrap();
+        refused_output(
+            "paint",
+            &output,
+            4,
+            &["cannot open a window", "without a display"],
+        );
     }
 }
 

@@ -11,10 +11,14 @@ mod inspect;
 mod interrupt;
 mod jobs;
 mod landscapes;
+#[cfg(feature = "window")]
+mod paint;
 mod report;
 mod style;
 mod synth;
 mod train;
+#[cfg(feature = "window")]
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -59,6 +63,12 @@ enum Command {
     Synth(synth::Args),
     /// Judge a generator of the built-in landscapes by pictures whose truth is known
     Eval(eval::Args),
+    /// Open a window: paint a label map, watch the picture
+    #[cfg(feature = "window")]
+    Paint(paint::Args),
+    /// Open a window on the folder of a run: sample sheets, curves, progress; reads only
+    #[cfg(feature = "window")]
+    Watch(watch::Args),
     /// Show what a checkpoint holds
     Inspect(inspect::Args),
     /// Write a run's losses and samples as a page to hand on
@@ -78,9 +88,13 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Devices(args) => devices::run(&args),
         Command::Check(args) => check::run(&args),
-        Command::Train(args) => train::run(&args, adapter),
+        Command::Train(args) => train::run(args, adapter),
         Command::Synth(args) => synth::run(&args, adapter),
         Command::Eval(args) => eval::run(&args, adapter),
+        #[cfg(feature = "window")]
+        Command::Paint(args) => paint::run(&args, adapter),
+        #[cfg(feature = "window")]
+        Command::Watch(args) => watch::run(&args),
         Command::Inspect(args) => inspect::run(&args, adapter),
         Command::Report(args) => report::run(&args),
         Command::Import(args) => import::run(&args),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+#[cfg(feature = "window")]
+use spadework::app;
 use spadework::config::{Config, ConfigFlags, Preset};
 use spadework::gpu::Gpu;
 use spadework::train::event::{End, Started, StepReport};
@@ -35,24 +37,43 @@ pub struct Args {
     /// Stop after this many iterations in all, and save
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
+    /// Watch in a window: samples, curves, pause, single steps
+    #[cfg(feature = "window")]
+    #[arg(long)]
+    window: bool,
     #[command(flatten)]
     flags: ConfigFlags,
 }
 
 /// Trains.
-pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
+pub fn run(args: Box<Args>, adapter: Option<&str>) -> Result<()> {
     let flags = args.flags.clone().with_dir(args.dir.as_deref())?.0;
     // Before anything slow, so that Ctrl-C is heard from the start.
     let stop = super::interrupt::flag()?;
-    let mut session = match args.resume {
-        true => resume(args, flags, adapter)?,
-        false => start(args, flags, adapter)?,
-    };
     let mut console = Console::new();
-    let end = session.train(&stop, args.max_steps, &mut |event| {
+    #[cfg(feature = "window")]
+    if args.window {
+        let (limit, adapter) = (args.max_steps, adapter.map(String::from));
+        let open = move || open(&args, flags, adapter.as_deref());
+        return ended(app::live::train(open, stop, limit, move |event| {
+            console.hear(event)
+        })?);
+    }
+    let mut session = open(&args, flags, adapter)?;
+    ended(session.train(&stop, args.max_steps, &mut |event| {
         console.hear(event);
         Ok(())
-    })?;
+    })?)
+}
+
+fn open(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
+    match args.resume {
+        true => resume(args, flags, adapter),
+        false => start(args, flags, adapter),
+    }
+}
+
+fn ended(end: End) -> Result<()> {
     match end {
         End::Interrupted => Err(Error::Interrupted),
         End::Complete | End::Limit => Ok(()),

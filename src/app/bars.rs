@@ -1,0 +1,235 @@
+//! The bars around the panes: menus above, tools at the left, options of the tool, and the status below.
+
+use eframe::egui::{
+    Align, Button, Layout, MenuBar, Rect, RichText, Role, Sense, Slider, Ui, WidgetInfo, vec2,
+};
+
+use super::command::{Command, SECTIONS};
+use super::easel::{Easel, Mode};
+use super::palette::swatch;
+use super::raster::{MAX_BRUSH_PX, Point, Tip, pixel};
+use super::tools::Tool;
+use super::{icons, theme};
+
+/// Side of a tool's button.
+const TOOL: f32 = 34.0;
+
+/// Menus, and the model in use.
+pub fn menu_ui(ui: &mut Ui, easel: &mut Easel) {
+    MenuBar::new().ui(ui, |ui| {
+        for section in &SECTIONS {
+            ui.menu_button(section.title, |ui| {
+                ui.set_min_width(220.0);
+                for command in section.commands {
+                    match command {
+                        Some(command) => entry_ui(ui, easel, *command),
+                        None => {
+                            ui.separator();
+                        }
+                    }
+                }
+            });
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let text = match (&easel.model, &easel.loading) {
+                (_, Some(path)) => format!("loading {}", path.display()),
+                (Some(model), None) => {
+                    let [w, h] = model.size;
+                    let name = model.path.file_stem().unwrap_or_default().to_string_lossy();
+                    format!("{name} · {w}×{h} · {}", model.adapter)
+                }
+                (None, None) => "no model".into(),
+            };
+            let button = Button::new(RichText::new(text).weak())
+                .frame(false)
+                .truncate();
+            if ui
+                .add(button)
+                .on_hover_text(Command::Model.title(ui.ctx()))
+                .clicked()
+            {
+                easel.perform(Command::Model, ui.ctx());
+            }
+        });
+    });
+}
+
+fn entry_ui(ui: &mut Ui, easel: &mut Easel, command: Command) {
+    let chosen = match command {
+        Command::Take(tool) => easel.hand.tool == tool,
+        Command::SideBySide => easel.mode == Mode::SideBySide,
+        Command::Split => easel.mode == Mode::Split,
+        Command::Blink => easel.mode == Mode::Blink,
+        _ => false,
+    };
+    let button = Button::new(command.name())
+        .shortcut_text(command.key_text(ui.ctx()))
+        .selected(chosen);
+    if ui.add_enabled(easel.can(command), button).clicked() {
+        easel.perform(command, ui.ctx());
+        ui.close();
+    }
+}
+
+/// The tools, one below the other.
+pub fn tools_ui(ui: &mut Ui, easel: &mut Easel) {
+    ui.add_space(theme::GAP / 2.0);
+    ui.spacing_mut().item_spacing.y = 3.0;
+    for tool in Tool::ALL {
+        let (rect, response) = ui.allocate_exact_size(vec2(TOOL, TOOL), Sense::click());
+        let chosen = easel.hand.tool == tool;
+        response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, tool.name()));
+        let shades = theme::shades(ui.visuals());
+        let widget = ui.style().interact(&response);
+        let colour = match (chosen, response.hovered() || response.has_focus()) {
+            (true, _) => {
+                ui.painter().rect_filled(rect, 6.0, shades.accent);
+                shades.on_accent
+            }
+            (false, true) => {
+                ui.painter().rect_filled(rect, 6.0, widget.weak_bg_fill);
+                widget.fg_stroke.color
+            }
+            (false, false) => ui.visuals().text_color(),
+        };
+        icons::tool(ui.painter(), rect.shrink(7.0), tool, colour);
+        let command = Command::Take(tool);
+        let tip = format!("{}\n{}", command.title(ui.ctx()), tool.hint());
+        if response.on_hover_text(tip).clicked() {
+            easel.perform(command, ui.ctx());
+        }
+    }
+    ui.add_space(theme::GAP);
+    inks_ui(ui, easel);
+}
+
+/// The class in use over the ground.
+fn inks_ui(ui: &mut Ui, easel: &mut Easel) {
+    let (rect, response) = ui.allocate_exact_size(vec2(TOOL, TOOL), Sense::click());
+    let names = [easel.hand.class, easel.hand.ground].map(|id| easel.space.name(u32::from(id)));
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Ground"));
+    let square =
+        |corner: f32| Rect::from_min_size(rect.min + vec2(corner, corner), vec2(20.0, 20.0));
+    swatch(
+        ui,
+        square(13.0),
+        easel.space.colour(u32::from(easel.hand.ground)),
+    );
+    swatch(
+        ui,
+        square(1.0),
+        easel.space.colour(u32::from(easel.hand.class)),
+    );
+    let [class, ground] = names;
+    let tip = format!(
+        "Painting {class} on {ground}.\nClick to make {class} the ground, which the eraser leaves."
+    );
+    if response.on_hover_text(tip).clicked() {
+        easel.perform(Command::Ground, ui.ctx());
+    }
+}
+
+/// Options of the tool and of the view.
+pub fn options_ui(ui: &mut Ui, easel: &mut Easel) {
+    ui.horizontal_centered(|ui| {
+        ui.strong(easel.hand.tool.name());
+        if easel.hand.tool.uses_brush() {
+            ui.add_space(theme::GAP / 2.0);
+            brush_ui(ui, easel);
+        } else {
+            ui.weak(easel.hand.tool.hint());
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            for (mode, command) in [
+                (Mode::Blink, Command::Blink),
+                (Mode::Split, Command::Split),
+                (Mode::SideBySide, Command::SideBySide),
+            ] {
+                let chosen = easel.mode == mode;
+                let button = Button::new(command.name())
+                    .selected(chosen)
+                    .frame_when_inactive(chosen);
+                if ui
+                    .add(button)
+                    .on_hover_text(command.title(ui.ctx()))
+                    .clicked()
+                {
+                    easel.perform(command, ui.ctx());
+                }
+            }
+            if easel.has_outlines() {
+                ui.checkbox(&mut easel.outlines, "Outlines").on_hover_text(
+                    "Mark the borders between classes, as the instance maps of the training did",
+                );
+            }
+            if easel.traced.is_some() {
+                ui.add(
+                    Slider::new(&mut easel.cover, 0.0..=1.0)
+                        .show_value(false)
+                        .text("Cover"),
+                )
+                .on_hover_text("How much of the photo the layout covers");
+            }
+        });
+    });
+}
+
+fn brush_ui(ui: &mut Ui, easel: &mut Easel) {
+    let brush = &mut easel.hand.brush;
+    let larger = Command::Larger.key_text(ui.ctx());
+    let smaller = Command::Smaller.key_text(ui.ctx());
+    let side = easel.canvas.size().into_iter().max().unwrap_or(1) as u32;
+    let most = side.clamp(8, MAX_BRUSH_PX);
+    let slider = Slider::new(&mut brush.size_px, 1..=most)
+        .logarithmic(true)
+        .suffix(" px")
+        .text("Size");
+    ui.add(slider)
+        .on_hover_text(format!("Size of the brush ({smaller} {larger})"));
+    ui.add_space(theme::GAP / 2.0);
+    let key = Command::Tip.key_text(ui.ctx());
+    for (tip, name) in [(Tip::Round, "Round"), (Tip::Square, "Square")] {
+        let chosen = brush.tip == tip;
+        let button = Button::new(name)
+            .selected(chosen)
+            .frame_when_inactive(chosen);
+        if ui
+            .add(button)
+            .on_hover_text(format!("{name} brush ({key})"))
+            .clicked()
+        {
+            brush.tip = tip;
+        }
+    }
+}
+
+/// What is under the pointer, and how things stand.
+pub fn status_ui(ui: &mut Ui, easel: &Easel, pointer: Option<Point>) {
+    ui.horizontal_centered(|ui| {
+        let under = pointer.and_then(|at| Some((pixel(at), easel.canvas.get(pixel(at))?)));
+        match under {
+            Some(([x, y], id)) => {
+                let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), Sense::hover());
+                swatch(ui, rect, easel.space.colour(u32::from(id)));
+                ui.label(easel.space.name(u32::from(id)));
+                ui.weak(format!("{x}, {y}"));
+            }
+            None => {
+                ui.weak(easel.hand.tool.hint());
+            }
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let [w, h] = easel.canvas.size();
+            ui.weak(format!("{w}×{h}"));
+            let state = match &easel.picture {
+                _ if easel.model.is_none() => String::new(),
+                Some(drawn) if !easel.is_behind() => format!("drawn in {:.2} s", drawn.seconds),
+                _ => "drawing".into(),
+            };
+            ui.weak(state);
+            if easel.is_unsaved() {
+                ui.weak("not saved");
+            }
+        });
+    });
+}

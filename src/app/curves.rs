@@ -1,0 +1,284 @@
+//! Curves of a run: series of numbers, smoothed and thinned for the screen.
+
+use std::collections::BTreeMap;
+
+use eframe::egui::{Color32, Ui, Vec2b};
+use egui_plot::{Corner, GridMark, HoverPosition, Legend, Line, Plot, PlotPoints, VLine};
+
+use super::follow::Metrics;
+use super::theme;
+
+/// Points of a curve that are drawn at most.
+const DRAWN: usize = 1200;
+
+/// Colours of the curves, told apart on dark and on light.
+const COLOURS: [[u8; 3]; 8] = [
+    [66, 148, 214],
+    [222, 130, 48],
+    [70, 168, 92],
+    [206, 84, 96],
+    [148, 112, 206],
+    [150, 110, 84],
+    [204, 104, 176],
+    [130, 136, 144],
+];
+
+/// How curves are shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// Whether the axis is logarithmic.
+    pub log: bool,
+    /// Weight of the past, from 0 (none) to below 1.
+    pub smoothing: f64,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            log: true,
+            smoothing: 0.6,
+        }
+    }
+}
+
+/// The series of a run by name.
+#[derive(Clone, Debug, Default)]
+pub struct Curves {
+    losses: BTreeMap<String, Vec<[f64; 2]>>,
+    rates: BTreeMap<String, Vec<[f64; 2]>>,
+    speed: Vec<[f64; 2]>,
+    drawn: BTreeMap<String, Vec<[f64; 2]>>,
+    look: Option<Look>,
+}
+
+impl Curves {
+    /// Adds what was measured. A run that was resumed may have measured some iterations again: the later ones stay.
+    pub fn add(&mut self, metrics: &[Metrics], batch: f64) {
+        for line in metrics {
+            let step = line.step as f64;
+            let push = |series: &mut Vec<[f64; 2]>, value: f64| {
+                let fresh = series.partition_point(|point| point[0] < step);
+                series.truncate(fresh);
+                series.push([step, value]);
+            };
+            for (name, value) in &line.losses {
+                if let Some(value) = value {
+                    push(self.losses.entry(name.clone()).or_default(), *value);
+                }
+            }
+            push(self.rates.entry("generator".into()).or_default(), line.lr_g);
+            push(
+                self.rates.entry("discriminator".into()).or_default(),
+                line.lr_d,
+            );
+            push(&mut self.speed, batch / line.seconds.max(1e-9));
+        }
+        self.look = None;
+    }
+
+    /// Mean of the latest speeds, in pictures per second.
+    pub fn speed(&self) -> Option<f64> {
+        let latest = &self.speed[self.speed.len().saturating_sub(20)..];
+        // Times add up where speeds do not.
+        let seconds: f64 = latest.iter().map(|point| 1.0 / point[1]).sum();
+        (!latest.is_empty()).then(|| latest.len() as f64 / seconds)
+    }
+
+    /// Draws the losses, with a mark where a sheet is shown.
+    pub fn losses_ui(&mut self, ui: &mut Ui, height: f32, look: Look, mark: Option<u64>) {
+        if self.look != Some(look) {
+            let series = self.losses.iter();
+            self.drawn = series
+                .map(|(name, points)| (name.clone(), prepared(points, look)))
+                .collect();
+            self.look = Some(look);
+        }
+        let accent = theme::shades(ui.visuals()).accent;
+        plot("losses", height, look.log)
+            .legend(legend())
+            .show(ui, |plot| {
+                for ((name, points), colour) in self.drawn.iter().zip(COLOURS.iter().cycle()) {
+                    plot.line(line(name, points.clone(), *colour));
+                }
+                if let Some(step) = mark {
+                    plot.vline(
+                        VLine::new("sheet", step as f64)
+                            .color(accent)
+                            .allow_hover(false),
+                    );
+                }
+            });
+    }
+
+    /// Draws the learning rates.
+    pub fn rates_ui(&self, ui: &mut Ui, height: f32) {
+        plot("rates", height, false)
+            .legend(legend())
+            .show(ui, |plot| {
+                for ((name, points), colour) in self.rates.iter().zip(COLOURS) {
+                    plot.line(line(name, thinned(points), colour));
+                }
+            });
+    }
+
+    /// Draws the pictures per second.
+    pub fn speed_ui(&self, ui: &mut Ui, height: f32) {
+        plot("speed", height, false)
+            .include_y(0.0)
+            .show(ui, |plot| {
+                plot.line(line(
+                    "pictures per second",
+                    thinned(&self.speed),
+                    COLOURS[0],
+                ));
+            });
+    }
+}
+
+fn legend() -> Legend {
+    Legend::default().position(Corner::RightTop)
+}
+
+fn line(name: &str, points: Vec<[f64; 2]>, [r, g, b]: [u8; 3]) -> Line<'static> {
+    Line::new(name, PlotPoints::from(points))
+        .color(Color32::from_rgb(r, g, b))
+        .width(1.5)
+}
+
+fn plot(name: &str, height: f32, log: bool) -> Plot<'static> {
+    let value = move |y: f64| if log { 10f64.powf(y) } else { y };
+    Plot::new(name)
+        .height(height)
+        .allow_scroll(false)
+        .allow_zoom(Vec2b::new(true, false))
+        .allow_drag(Vec2b::new(true, false))
+        .auto_bounds(Vec2b::TRUE)
+        .y_axis_min_width(36.0)
+        .y_axis_formatter(move |mark: GridMark, _: &_| short(value(mark.value)))
+        .label_formatter(move |hover| match hover {
+            HoverPosition::NearDataPoint {
+                plot_name,
+                position,
+                ..
+            } => Some(format!(
+                "{plot_name} {}\niteration {:.0}",
+                short(value(position.y)),
+                position.x
+            )),
+            HoverPosition::Elsewhere { .. } => None,
+        })
+}
+
+/// A number in few digits.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if !(1e-3..1e5).contains(&size) => format!("{value:.0e}"),
+        size if size < 0.1 => format!("{value:.3}"),
+        size if size < 10.0 => format!("{value:.2}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// A series as it is drawn: smoothed, on a logarithmic axis where one is asked for, thinned.
+fn prepared(points: &[[f64; 2]], look: Look) -> Vec<[f64; 2]> {
+    let smooth = smoothed(points, look.smoothing);
+    let positive = |&[x, y]: &[f64; 2]| (y > 0.0).then(|| [x, y.log10()]);
+    match look.log {
+        true => thinned(&smooth.iter().filter_map(positive).collect::<Vec<_>>()),
+        false => thinned(&smooth),
+    }
+}
+
+/// The mean of past values, older ones weighing less; without a pull towards zero at the start.
+fn smoothed(points: &[[f64; 2]], past: f64) -> Vec<[f64; 2]> {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let mean = |&[x, y]: &[f64; 2]| {
+        sum = past * sum + y;
+        weight = past * weight + 1.0;
+        [x, sum / weight]
+    };
+    points.iter().map(mean).collect()
+}
+
+/// The lowest and the highest point of each stretch, so that no peak is lost.
+fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    if points.len() <= DRAWN {
+        return points.to_vec();
+    }
+    let stretch = (2 * points.len()).div_ceil(DRAWN);
+    let mut thin = Vec::with_capacity(DRAWN + 2);
+    for part in points.chunks(stretch) {
+        let low = part.iter().min_by(|a, b| a[1].total_cmp(&b[1]));
+        let high = part.iter().max_by(|a, b| a[1].total_cmp(&b[1]));
+        let mut ends: Vec<_> = low.into_iter().chain(high).copied().collect();
+        ends.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        thin.extend(ends);
+    }
+    thin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(step: u64, loss: f64) -> Metrics {
+        Metrics {
+            step,
+            epoch: 1,
+            images: 4 * step,
+            lr_g: 1e-4,
+            lr_d: 4e-4,
+            losses: [("GAN".to_owned(), Some(loss))].into(),
+            seconds: 0.5,
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_replaces_what_it_repeats() {
+        let mut curves = Curves::default();
+        let first: Vec<_> = (1..=5).map(|step| metrics(step, 1.0)).collect();
+        curves.add(&first, 4.0);
+        curves.add(&[metrics(4, 2.0)], 4.0);
+        assert_eq!(
+            curves.losses["GAN"],
+            [[1.0, 1.0], [2.0, 1.0], [3.0, 1.0], [4.0, 2.0]]
+        );
+        assert_eq!(curves.speed(), Some(8.0));
+        assert_eq!(Curves::default().speed(), None);
+    }
+
+    #[test]
+    fn smoothing_keeps_constants_and_thinning_keeps_peaks() {
+        let mut points: Vec<_> = (0..100_000).map(|x| [f64::from(x), 3.0]).collect();
+        assert!(
+            smoothed(&points, 0.9)
+                .iter()
+                .all(|p| (p[1] - 3.0).abs() < 1e-9)
+        );
+        points[70_001][1] = 9.0;
+        points[20_002][1] = -1.0;
+        let thin = thinned(&points);
+        assert!(thin.len() <= DRAWN + 2, "{}", thin.len());
+        assert!(thin.contains(&[70_001.0, 9.0]) && thin.contains(&[20_002.0, -1.0]));
+        assert!(thin.is_sorted_by(|a, b| a[0] <= b[0]));
+    }
+
+    #[test]
+    fn a_logarithmic_axis_leaves_out_what_it_cannot_show() {
+        let look = Look {
+            log: true,
+            smoothing: 0.0,
+        };
+        assert_eq!(
+            prepared(&[[1.0, 100.0], [2.0, 0.0], [3.0, 0.1]], look),
+            [[1.0, 2.0], [3.0, -1.0]]
+        );
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let texts = [0.0, 0.0002, 0.012, 0.5, 12.3, 250_000.0].map(short);
+        assert_eq!(texts, ["0", "2e-4", "0.012", "0.50", "12", "2e5"]);
+    }
+}

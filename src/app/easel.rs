@@ -1,0 +1,744 @@
+//! The state of the painter and everything it can do, without drawing.
+//!
+//! The panels show this state and call these functions; keys and menus come as [`Command`]s, news from the threads as
+//! [`Event`]s. Nothing here waits.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eframe::egui::{ColorImage, Context, TextureHandle, ViewportCommand};
+
+use super::canvas::Canvas;
+use super::clerk::{Clerk, Job, landscape_space};
+use super::command::Command;
+use super::event::{Event, Model, Opened, Purpose};
+use super::history::{History, Kind};
+use super::home::{self, Home, Memory};
+use super::mapping::Mapping;
+use super::notes::Notes;
+use super::palette::Palette;
+use super::paths::{PathSheet, Wish};
+use super::raster::{MAX_BRUSH_PX, Tip};
+use super::sheet::{self, Project};
+use super::tools::{Gesture, Hand};
+use super::view::View;
+use super::worker::{self, Drawn, Request, Worker};
+use crate::data::{Grid, LabelSpace};
+
+/// How canvas and picture share the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Side by side.
+    SideBySide,
+    /// One over the other, with a line between that can be moved.
+    Split,
+    /// One in the place of the other.
+    Blink,
+}
+
+/// A photograph under the canvas.
+pub struct Traced {
+    /// Its file.
+    pub path: PathBuf,
+    /// The photograph.
+    pub image: Arc<ColorImage>,
+    /// The same on the window's device, once it was drawn.
+    pub texture: Option<TextureHandle>,
+}
+
+/// What a note can offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Opens the layout that was not saved.
+    Recover(PathBuf),
+}
+
+/// The dialog on show.
+pub enum Dialog {
+    /// Asks for a path.
+    Path(PathSheet),
+    /// Asks what foreign values mean.
+    Mapping(Box<Mapping>),
+    /// Lists the keys.
+    Keys,
+}
+
+/// Time between changes and the copy that survives a crash.
+const AUTOSAVE: Duration = Duration::from_secs(3);
+/// What is told where a picture is wanted too early.
+const NO_PICTURE: &str = "There is no picture yet: open a model first.";
+/// Size of the canvas before there is a model.
+const FIRST_SIZE: [usize; 2] = [256, 256];
+
+/// The painter.
+pub struct Easel {
+    /// The classes in use.
+    pub space: Arc<LabelSpace>,
+    /// The label map.
+    pub canvas: Canvas,
+    /// Undo and redo.
+    pub history: History,
+    /// Tool, brush and class.
+    pub hand: Hand,
+    /// Search and latest classes.
+    pub palette: Palette,
+    /// Zoom and position.
+    pub view: View,
+    /// A zoom that was asked for by key, until a pane takes it.
+    pub zoom: Option<f32>,
+    /// How the window is shared.
+    pub mode: Mode,
+    /// Place of the line between, as a share of the width.
+    pub split: f32,
+    /// Whether the picture is shown in the canvas's place.
+    pub flipped: bool,
+    /// Whether the classes have other colours than when the canvas was last shown.
+    pub recoloured: bool,
+    /// The photograph under the canvas.
+    pub traced: Option<Traced>,
+    /// How much of the canvas covers it.
+    pub cover: f32,
+    /// Whether borders are outlined, for models with instance maps.
+    pub outlines: bool,
+    /// The generator.
+    pub model: Option<Model>,
+    /// The checkpoint being loaded.
+    pub loading: Option<PathBuf>,
+    /// The latest picture.
+    pub picture: Option<Drawn>,
+    /// Notes on show.
+    pub notes: Notes<Offer>,
+    /// Dialog on show.
+    pub dialog: Option<Dialog>,
+    /// What is remembered.
+    pub memory: Memory,
+    /// File of the layout.
+    pub file: Option<PathBuf>,
+    /// Whether the file holds the layout as it is.
+    saved: Option<u64>,
+    autosaved: Option<u64>,
+    changed: Option<Instant>,
+    /// A project that waits for its checkpoint.
+    waiting: Option<Box<Opened>>,
+    asked: Option<(u64, bool)>,
+    /// Where the picture is to be written once it is drawn.
+    exporting: Option<(PathBuf, bool)>,
+    /// A layout that could not be drawn.
+    undrawable: Option<u64>,
+    seed: u64,
+    home: Option<Home>,
+    worker: Worker,
+    clerk: Clerk,
+}
+
+impl Easel {
+    /// A blank canvas with the classes of the landscapes, until there is a model.
+    pub fn new(worker: Worker, clerk: Clerk, home: Option<Home>) -> Self {
+        let space = Arc::new(landscape_space());
+        let canvas = Canvas::blank(FIRST_SIZE, 0);
+        let memory = home.as_ref().map(Home::remember).unwrap_or_default();
+        let mut easel = Self {
+            hand: Hand::new(canvas.size(), 0),
+            saved: Some(canvas.revision()),
+            autosaved: Some(canvas.revision()),
+            canvas,
+            space,
+            history: History::default(),
+            palette: Palette::default(),
+            view: View::Fit,
+            zoom: None,
+            mode: Mode::SideBySide,
+            split: 0.5,
+            flipped: false,
+            recoloured: false,
+            traced: None,
+            cover: 0.6,
+            outlines: true,
+            model: None,
+            loading: None,
+            picture: None,
+            notes: Notes::default(),
+            dialog: None,
+            memory,
+            file: None,
+            changed: None,
+            waiting: None,
+            asked: None,
+            exporting: None,
+            undrawable: None,
+            seed: 1,
+            home,
+            worker,
+            clerk,
+        };
+        easel.move_in();
+        easel
+    }
+
+    fn move_in(&mut self) {
+        match self.home.as_mut().map(Home::move_in) {
+            Some(Ok(Some(path))) => self.notes.offer(
+                "A layout was not saved when the window was last closed.",
+                "Open it",
+                Offer::Recover(path),
+            ),
+            Some(Err(error)) => self
+                .notes
+                .error(format!("{error}; unsaved work will not survive a crash")),
+            Some(Ok(None)) | None => {}
+        }
+    }
+
+    /// Whether the layout differs from its file.
+    pub fn is_unsaved(&self) -> bool {
+        self.saved != Some(self.canvas.revision())
+    }
+
+    /// Whether the picture shows an older layout.
+    pub fn is_behind(&self) -> bool {
+        let shown = self.picture.as_ref().map(|drawn| drawn.revision);
+        let revision = Some(self.canvas.revision());
+        self.model.is_some() && shown != revision && self.undrawable != revision
+    }
+
+    /// Whether the model was trained with instance maps.
+    pub fn has_outlines(&self) -> bool {
+        self.model
+            .as_ref()
+            .is_some_and(|model| model.space.instances)
+    }
+
+    /// Name of the layout for the title.
+    pub fn title(&self) -> String {
+        let name = self.file.as_deref().and_then(Path::file_name);
+        let name = name.map_or("untitled".into(), |name| name.to_string_lossy());
+        let mark = if self.is_unsaved() { "•" } else { "" };
+        format!("{name}{mark} – Spadework")
+    }
+
+    /// Asks for another generator.
+    pub fn load(&mut self, path: PathBuf) {
+        self.worker.load(path.clone());
+        self.loading = Some(path);
+    }
+
+    /// Reads a layout.
+    pub fn open(&mut self, path: PathBuf) {
+        self.clerk.give(Job::Open(path, self.space.clone()));
+    }
+
+    /// Opens a dropped file by what it is.
+    pub fn drop_file(&mut self, path: PathBuf) {
+        let end = path
+            .extension()
+            .and_then(|end| end.to_str())
+            .unwrap_or_default();
+        match end.to_ascii_lowercase().as_str() {
+            "safetensors" => self.load(path),
+            "jpg" | "jpeg" => self.clerk.give(Job::Trace(path)),
+            _ if path.is_dir() => self.load(path),
+            _ => self.open(path),
+        }
+    }
+
+    /// Chooses a class.
+    pub fn choose(&mut self, id: u8) {
+        if id != self.hand.class {
+            self.palette.remember(self.hand.class);
+            self.hand.class = id;
+        }
+    }
+
+    /// Does what a key or menu asks for.
+    pub fn perform(&mut self, command: Command, window: &Context) {
+        match command {
+            Command::New => {
+                self.exchange(Canvas::blank(self.size(), self.hand.ground));
+                self.file = None;
+            }
+            Command::Landscape => self.landscape(),
+            Command::Open => self.ask(Wish::Open),
+            Command::Trace => self.ask(Wish::Trace),
+            Command::Untrace => self.traced = None,
+            Command::Model => self.ask(Wish::Model),
+            Command::Save => match self.file.clone() {
+                Some(path) => self.save(path, true),
+                None => self.ask(Wish::Save),
+            },
+            Command::SaveAs => self.ask(Wish::Save),
+            Command::Export => self.ask(Wish::Export),
+            Command::CopyPicture => self.copy(window),
+            Command::Quit => window.send_viewport_cmd(ViewportCommand::Close),
+            Command::Undo => {
+                self.hand.cancel(&mut self.canvas, &mut self.history);
+                let undone = self.history.undo(&mut self.canvas);
+                self.detach(undone);
+            }
+            Command::Redo => {
+                self.hand.cancel(&mut self.canvas, &mut self.history);
+                let redone = self.history.redo(&mut self.canvas);
+                self.detach(redone);
+            }
+            Command::Ground => self.hand.ground = self.hand.class,
+            Command::Take(tool) => self.hand.take(tool, &mut self.canvas, &mut self.history),
+            Command::Smaller => self.resize_brush(-1),
+            Command::Larger => self.resize_brush(1),
+            Command::Tip => {
+                self.hand.brush.tip = match self.hand.brush.tip {
+                    Tip::Round => Tip::Square,
+                    Tip::Square => Tip::Round,
+                }
+            }
+            Command::Swap => {
+                if let Some(id) = self.palette.latest() {
+                    self.choose(id);
+                }
+            }
+            Command::Class(n) => {
+                if let Some(id) = self.palette.shown(&self.space).get(usize::from(n)) {
+                    self.choose(*id);
+                }
+            }
+            Command::Search => self.palette.focus = true,
+            Command::Close => self.hand.close(&mut self.canvas, &mut self.history),
+            Command::GiveUp => {
+                self.hand.cancel(&mut self.canvas, &mut self.history);
+            }
+            Command::Fit => self.view = View::Fit,
+            Command::Natural => self
+                .view
+                .natural(self.canvas.size(), window.pixels_per_point()),
+            // The pane knows where its middle is.
+            Command::ZoomIn => self.zoom = Some(1.25),
+            Command::ZoomOut => self.zoom = Some(0.8),
+            Command::SideBySide => self.mode = Mode::SideBySide,
+            Command::Split => self.mode = Mode::Split,
+            Command::Blink => self.mode = Mode::Blink,
+            Command::Flip => self.flipped = !self.flipped,
+            Command::Theme => {
+                self.memory.dark = Some(!window.global_style().visuals.dark_mode);
+                self.keep();
+            }
+            Command::Keys => self.dialog = Some(Dialog::Keys),
+        }
+    }
+
+    /// Whether a command would do anything now.
+    pub fn can(&self, command: Command) -> bool {
+        match command {
+            Command::Undo => self.history.can_undo(),
+            Command::Redo => self.history.can_redo(),
+            Command::CopyPicture => self.picture.is_some(),
+            Command::Untrace => self.traced.is_some(),
+            Command::Close | Command::GiveUp => *self.hand.gesture() != Gesture::None,
+            Command::Flip => self.mode == Mode::Blink,
+            Command::Swap => self.palette.latest().is_some(),
+            _ => true,
+        }
+    }
+
+    fn size(&self) -> [usize; 2] {
+        self.model.as_ref().map_or(FIRST_SIZE, |model| model.size)
+    }
+
+    fn landscape(&mut self) {
+        self.seed += 1;
+        self.clerk.give(Job::Landscape(self.seed, self.size()));
+    }
+
+    fn resize_brush(&mut self, direction: i32) {
+        let size = self.hand.brush.size_px as i32;
+        // A tenth, so that the keys are useful for any size.
+        let size = size + direction * (size / 10).max(1);
+        self.hand.brush.size_px = size.clamp(1, MAX_BRUSH_PX as i32) as u32;
+    }
+
+    fn ask(&mut self, wish: Wish) {
+        let beside = self.file.as_deref();
+        self.dialog = Some(Dialog::Path(PathSheet::new(wish, beside)));
+    }
+
+    fn copy(&mut self, window: &Context) {
+        match &self.picture {
+            Some(drawn) => {
+                window.copy_image(ColorImage::clone(&drawn.image));
+                self.notes.info("The picture is on the clipboard.");
+            }
+            None => self
+                .notes
+                .error("There is no picture yet: open a model first."),
+        }
+    }
+
+    /// A layout that came back in the place of another is not the one of its file.
+    fn detach(&mut self, edit: Option<Kind>) {
+        if edit == Some(Kind::Exchange) {
+            self.file = None;
+            self.saved = None;
+            self.view = View::Fit;
+        }
+    }
+
+    /// Puts another layout in the place of the canvas, which undo brings back.
+    fn exchange(&mut self, other: Canvas) {
+        self.hand.cancel(&mut self.canvas, &mut self.history);
+        let resized = other.size() != self.canvas.size();
+        self.history.begin_exchange(&mut self.canvas);
+        self.canvas.exchange(other.labels().clone());
+        self.history.end(&mut self.canvas);
+        if resized {
+            self.view = View::Fit;
+        }
+    }
+
+    /// Does what a path was asked for.
+    pub fn grant(&mut self, wish: Wish, path: PathBuf, replace: bool) {
+        match wish {
+            Wish::Open => self.open(path),
+            Wish::Trace => self.clerk.give(Job::Trace(path)),
+            Wish::Model => self.load(path),
+            Wish::Save => self.save(path, replace),
+            Wish::Export if self.model.is_none() => {
+                self.notes.error(NO_PICTURE);
+            }
+            Wish::Export => {
+                self.exporting = Some((path, replace));
+                self.export();
+            }
+        }
+    }
+
+    /// Writes the picture that is to be saved, once it shows the canvas as it is.
+    fn export(&mut self) {
+        if self.is_behind() {
+            return;
+        }
+        if let (Some(drawn), Some((path, replace))) = (&self.picture, self.exporting.take()) {
+            self.clerk.give(Job::Export {
+                path,
+                picture: drawn.picture.clone(),
+                replace,
+            });
+        }
+    }
+
+    /// Opens a label map, now that every value of it has a class.
+    pub fn mapped(&mut self) {
+        if let Some(Dialog::Mapping(mapping)) = self.dialog.take() {
+            self.show(Opened {
+                labels: mapping.labels(),
+                path: None,
+                space: mapping.space,
+                project: None,
+            });
+        }
+    }
+
+    /// Does what a note offered.
+    pub fn accept(&mut self, offer: Offer) {
+        match offer {
+            Offer::Recover(path) => self.open(path),
+        }
+    }
+
+    fn save(&mut self, path: PathBuf, replace: bool) {
+        self.write(path, Purpose::Layout, replace);
+    }
+
+    fn write(&mut self, path: PathBuf, purpose: Purpose, replace: bool) {
+        let checkpoint = self.model.as_ref().map(|model| model.path.clone());
+        let traced = self.traced.as_ref().map(|traced| traced.path.clone());
+        let project = Project::new(LabelSpace::clone(&self.space), checkpoint, traced);
+        self.clerk.give(Job::Save {
+            path,
+            labels: Arc::new(self.canvas.labels().clone()),
+            project: Box::new(project),
+            purpose,
+            revision: self.canvas.revision(),
+            replace,
+        });
+    }
+
+    /// Hears what the threads tell.
+    pub fn hear(&mut self, event: Event) {
+        match event {
+            Event::Model(model) => self.adopt(*model),
+            Event::NoModel { path, error } => {
+                self.loading = None;
+                self.notes
+                    .error(format!("{} cannot be used: {error}", path.display()));
+                if let Some(opened) = self.waiting.take() {
+                    self.show(*opened);
+                }
+            }
+            Event::Drawn(drawn) => {
+                self.picture = Some(drawn);
+                self.export();
+            }
+            Event::NotDrawn { revision, error } => {
+                self.undrawable = Some(revision);
+                self.notes.error(error);
+            }
+            Event::Opened(opened) => self.opened(opened),
+            Event::Foreign(mapping) => self.dialog = Some(Dialog::Mapping(mapping)),
+            Event::Traced { path, image } => {
+                let texture = None;
+                self.traced = Some(Traced {
+                    path,
+                    image,
+                    texture,
+                });
+            }
+            Event::Saved {
+                path,
+                purpose,
+                revision,
+            } => self.saved(path, purpose, revision),
+            Event::Exists { path } => match &mut self.dialog {
+                Some(Dialog::Path(sheet)) => sheet.refuse(path),
+                _ => self
+                    .notes
+                    .error(format!("{} exists already", path.display())),
+            },
+            Event::Chosen(path) => {
+                if let Some(Dialog::Path(sheet)) = &mut self.dialog {
+                    sheet.text = path.display().to_string();
+                }
+            }
+            Event::Notice(text) => self.notes.info(text),
+            Event::Failed(error) => self.notes.error(error),
+        }
+    }
+
+    fn adopt(&mut self, model: Model) {
+        self.loading = None;
+        self.picture = None;
+        self.asked = None;
+        home::recall(&mut self.memory.models, &model.path);
+        self.keep();
+        let space = model.space.clone();
+        let untouched = !self.history.can_undo() && self.file.is_none();
+        let size = model.size;
+        self.model = Some(model);
+        if let Some(opened) = self.waiting.take() {
+            self.change_space(space);
+            self.show(*opened);
+            return;
+        }
+        self.change_space(space);
+        if untouched {
+            // A first look: a picture at once where the model knows landscapes, else a sheet of its first class.
+            self.canvas = Canvas::blank(size, self.hand.ground);
+            self.hand = Hand::new(size, self.hand.ground);
+            self.saved = Some(self.canvas.revision());
+            self.autosaved = self.saved;
+            self.view = View::Fit;
+            if self.knows_landscapes() {
+                self.landscape();
+            }
+        }
+    }
+
+    fn knows_landscapes(&self) -> bool {
+        let known = |name: &str| (0..self.space.ids() as u32).any(|id| self.space.name(id) == name);
+        let classes = crate::data::landscape::CLASSES;
+        classes.iter().all(|class| known(class.name))
+    }
+
+    /// Changes to other classes; a canvas of the old ones is translated, and its history ends.
+    fn change_space(&mut self, space: Arc<LabelSpace>) {
+        if *space == *self.space {
+            return;
+        }
+        let ground = space.dontcare_id().unwrap_or(0) as u8;
+        let (labels, lost) = sheet::translate(self.canvas.labels(), &self.space, &space, ground);
+        if self.is_unsaved() || self.file.is_some() {
+            self.tell_lost(&lost, &space, ground);
+        }
+        self.canvas.exchange(labels);
+        self.history = History::default();
+        self.hand = Hand::new(self.canvas.size(), ground);
+        self.palette = Palette::default();
+        self.space = space;
+        self.recoloured = true;
+    }
+
+    fn tell_lost(&mut self, lost: &[String], space: &LabelSpace, ground: u8) {
+        if !lost.is_empty() {
+            let ground = space.name(u32::from(ground));
+            self.notes.info(format!(
+                "This model has no {}: painted as {ground}.",
+                lost.join(", ")
+            ));
+        }
+    }
+
+    fn opened(&mut self, opened: Box<Opened>) {
+        let wanted = opened
+            .project
+            .as_ref()
+            .and_then(|project| project.checkpoint.clone());
+        let current = self.model.as_ref().map(|model| &model.path);
+        match wanted {
+            Some(wanted) if Some(&wanted) != current => {
+                self.load(wanted);
+                self.waiting = Some(opened);
+            }
+            _ => self.show(*opened),
+        }
+    }
+
+    /// Shows a layout that was read.
+    fn show(&mut self, opened: Opened) {
+        let Opened {
+            path,
+            labels,
+            space,
+            project,
+        } = opened;
+        if self.model.is_none() && path.is_some() {
+            self.change_space(space.clone());
+        }
+        let labels = if *space == *self.space {
+            labels
+        } else {
+            let ground = self.hand.ground;
+            let (labels, lost) = sheet::translate(&labels, &space, &self.space, ground);
+            let space = self.space.clone();
+            self.tell_lost(&lost, &space, ground);
+            labels
+        };
+        let nothing_to_lose = !self.is_unsaved();
+        self.exchange(Canvas::new(labels));
+        let recovery = self.home.as_ref().map(Home::recovery);
+        let orphan = path
+            .as_ref()
+            .is_some_and(|path| path.parent() == recovery.as_deref().and_then(Path::parent));
+        if let Some(traced) = project.and_then(|project| project.traced) {
+            self.clerk.give(Job::Trace(traced));
+        }
+        match path {
+            // What was recovered is still unsaved, and lives on as this window's own.
+            Some(path) if orphan => {
+                self.file = None;
+                self.clerk.give(Job::Remove(path));
+            }
+            Some(path) => {
+                home::recall(&mut self.memory.layouts, &path);
+                self.keep();
+                self.file = Some(path);
+                self.saved = Some(self.canvas.revision());
+            }
+            None => {
+                self.file = None;
+                if nothing_to_lose {
+                    self.saved = Some(self.canvas.revision());
+                }
+            }
+        }
+    }
+
+    fn saved(&mut self, path: PathBuf, purpose: Purpose, revision: u64) {
+        match purpose {
+            Purpose::Layout => {
+                if let Some(Dialog::Path(_)) = self.dialog {
+                    self.dialog = None;
+                }
+                self.saved = Some(revision);
+                home::recall(&mut self.memory.layouts, &path);
+                self.keep();
+                self.notes.info(format!("Saved {}.", path.display()));
+                self.file = Some(path);
+                self.drop_recovery();
+            }
+            Purpose::Picture => {
+                if let Some(Dialog::Path(_)) = self.dialog {
+                    self.dialog = None;
+                }
+                self.notes.info(format!("Saved {}.", path.display()));
+            }
+            Purpose::Autosave => {}
+        }
+    }
+
+    fn keep(&self) {
+        if let Some(home) = &self.home {
+            let memory = Box::new(self.memory.clone());
+            self.clerk.give(Job::Remember(home.memory(), memory));
+        }
+    }
+
+    fn drop_recovery(&self) {
+        if let Some(home) = &self.home {
+            self.clerk.give(Job::Remove(home.recovery()));
+        }
+    }
+
+    /// Asks for the picture of the canvas as it is, unless it was asked for.
+    pub fn ask_for_picture(&mut self) {
+        let wanted = (self.canvas.revision(), self.outlines);
+        if self.model.is_none() || self.asked == Some(wanted) {
+            return;
+        }
+        self.asked = Some(wanted);
+        self.worker.draw(Request {
+            revision: wanted.0,
+            labels: Arc::new(self.canvas.labels().clone()),
+            outlines: wanted.1,
+        });
+    }
+
+    /// Writes the copy that survives a crash when it is due; says how long until then.
+    pub fn autosave(&mut self, now: Instant) -> Option<Duration> {
+        let revision = self.canvas.revision();
+        if self.home.is_none() || self.autosaved == Some(revision) || !self.is_unsaved() {
+            self.changed = None;
+            return None;
+        }
+        let due = *self.changed.get_or_insert(now) + AUTOSAVE;
+        if due > now {
+            return Some(due - now);
+        }
+        self.autosaved = Some(revision);
+        self.changed = None;
+        if let Some(home) = &self.home {
+            self.write(home.recovery(), Purpose::Autosave, true);
+        }
+        None
+    }
+
+    /// Leaves nothing behind but what is not saved.
+    pub fn leave(&mut self) {
+        self.hand.cancel(&mut self.canvas, &mut self.history);
+        match &self.home {
+            Some(home) if self.is_unsaved() => {
+                self.write(home.recovery(), Purpose::Autosave, true);
+            }
+            Some(_) => self.drop_recovery(),
+            None => {}
+        }
+        if let Some(home) = &mut self.home {
+            home.move_out();
+        }
+    }
+
+    /// Colours of every value a pixel may have.
+    pub fn colours(&self) -> Vec<[u8; 3]> {
+        let ids = 0..self.space.ids() as u32;
+        ids.map(|id| self.space.colour(id)).collect()
+    }
+
+    /// The canvas as it is, for who must not hold it.
+    pub fn labels(&self) -> &Grid<u8> {
+        self.canvas.labels()
+    }
+}
+
+/// A picture for the window, of a part of the canvas.
+pub fn region(labels: &Grid<u8>, area: super::canvas::Area, colours: &[[u8; 3]]) -> ColorImage {
+    let pixels = area.pixels(labels);
+    let colour = |&id: &u8| colours.get(usize::from(id)).copied().unwrap_or_default();
+    let picture = Grid::new(area.width(), area.height(), pixels.map(colour).collect());
+    worker::image(&picture)
+}

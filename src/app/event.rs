@@ -1,0 +1,167 @@
+//! What the threads behind the window tell it, and how it is woken.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use eframe::egui::{self, ColorImage};
+
+use super::mapping::Mapping;
+use super::sheet::Project;
+use super::worker::Drawn;
+use crate::data::{Grid, LabelSpace};
+
+/// A generator that is ready.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Its checkpoint.
+    pub path: PathBuf,
+    /// Its classes.
+    pub space: Arc<LabelSpace>,
+    /// Width and height of its pictures.
+    pub size: [usize; 2],
+    /// Iterations it was trained for.
+    pub step: u64,
+    /// Name of the adapter it runs on.
+    pub adapter: String,
+}
+
+/// A layout that was read.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The file; none for built-in layouts.
+    pub path: Option<PathBuf>,
+    /// Class of every pixel.
+    pub labels: Grid<u8>,
+    /// The classes the ids mean.
+    pub space: Arc<LabelSpace>,
+    /// The project, if the file holds one.
+    pub project: Option<Project>,
+}
+
+/// What a file was written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The layout, at the user's wish.
+    Layout,
+    /// The picture.
+    Picture,
+    /// The layout, in case of a crash.
+    Autosave,
+}
+
+/// Something that happened behind the window.
+#[derive(Clone)]
+pub enum Event {
+    /// A generator is ready.
+    Model(Box<Model>),
+    /// A checkpoint cannot be used; the generator of before stays.
+    NoModel {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// A picture is drawn.
+    Drawn(Drawn),
+    /// A picture could not be drawn.
+    NotDrawn {
+        /// Number of its layout.
+        revision: u64,
+        /// Why not.
+        error: String,
+    },
+    /// A layout was read.
+    Opened(Box<Opened>),
+    /// A label map was read that has values of no class.
+    Foreign(Box<Mapping>),
+    /// A photograph to trace was read.
+    Traced {
+        /// Its file.
+        path: PathBuf,
+        /// The photograph.
+        image: Arc<ColorImage>,
+    },
+    /// A file was written.
+    Saved {
+        /// The file.
+        path: PathBuf,
+        /// What for.
+        purpose: Purpose,
+        /// Number of the layout.
+        revision: u64,
+    },
+    /// A file was not written, since another has its name.
+    Exists {
+        /// That file.
+        path: PathBuf,
+    },
+    /// A file was chosen in the system's dialog.
+    Chosen(PathBuf),
+    /// Worth telling.
+    Notice(String),
+    /// Something could not be done.
+    Failed(String),
+}
+
+impl std::fmt::Debug for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Model(model) => f.debug_tuple("Model").field(model).finish(),
+            Self::NoModel { error, .. } => f.debug_tuple("NoModel").field(error).finish(),
+            Self::Drawn(drawn) => f.debug_tuple("Drawn").field(&drawn.revision).finish(),
+            Self::NotDrawn { error, .. } => f.debug_tuple("NotDrawn").field(error).finish(),
+            Self::Opened(opened) => f.debug_tuple("Opened").field(&opened.path).finish(),
+            Self::Foreign(mapping) => f.debug_tuple("Foreign").field(&mapping.path).finish(),
+            Self::Traced { path, .. } => f.debug_tuple("Traced").field(path).finish(),
+            Self::Saved { path, purpose, .. } => {
+                f.debug_tuple("Saved").field(path).field(purpose).finish()
+            }
+            Self::Exists { path } => f.debug_tuple("Exists").field(path).finish(),
+            Self::Chosen(path) => f.debug_tuple("Chosen").field(path).finish(),
+            Self::Notice(text) => f.debug_tuple("Notice").field(text).finish(),
+            Self::Failed(text) => f.debug_tuple("Failed").field(text).finish(),
+        }
+    }
+}
+
+/// Sends events and wakes the window.
+pub struct Events<E = Event> {
+    sender: Sender<E>,
+    window: Option<egui::Context>,
+}
+
+impl<E> Clone for Events<E> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            window: self.window.clone(),
+        }
+    }
+}
+
+impl<E> Events<E> {
+    /// Events for a window.
+    pub fn new(window: egui::Context) -> (Self, Receiver<E>) {
+        let (sender, receiver) = unbounded();
+        let window = Some(window);
+        (Self { sender, window }, receiver)
+    }
+
+    /// Events without a window.
+    pub fn silent() -> (Self, Receiver<E>) {
+        let (sender, receiver) = unbounded();
+        let window = None;
+        (Self { sender, window }, receiver)
+    }
+
+    /// Tells an event.
+    pub fn send(&self, event: E) {
+        // A window that has been closed needs no more news.
+        if self.sender.send(event).is_ok()
+            && let Some(window) = &self.window
+        {
+            window.request_repaint();
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What the window remembers between starts: recent files, the theme, and layouts that were not saved.
+//!
+//! Every window keeps its unsaved layout in a file of its own, beside a lock that it holds while it lives: a file whose
+//! lock is free belongs to a window that is gone.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::train::write_durably;
+use crate::{Error, Result};
+
+/// Number of recent files that are kept.
+const RECENT: usize = 8;
+
+/// What is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Layouts opened or saved, latest first.
+    pub layouts: Vec<PathBuf>,
+    /// Checkpoints and runs, latest first.
+    pub models: Vec<PathBuf>,
+    /// Whether the window is dark; without it as the system.
+    pub dark: Option<bool>,
+}
+
+impl Memory {
+    /// Writes the memory.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::Data(format!("cannot write {}: {e}", path.display())))?;
+        write_durably(path, |writer| writer.write_all(&text))
+    }
+}
+
+/// Puts a path first in a list of recent ones.
+pub fn recall(list: &mut Vec<PathBuf>, path: &Path) {
+    list.retain(|seen| seen != path);
+    list.insert(0, path.to_path_buf());
+    list.truncate(RECENT);
+}
+
+/// The folder where the window keeps its memory.
+#[derive(Debug)]
+pub struct Home {
+    folder: PathBuf,
+    number: u32,
+    lock: Option<File>,
+}
+
+impl Home {
+    /// The user's own.
+    pub fn of_user() -> Option<Self> {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let folder = if cfg!(target_os = "windows") {
+            variable("LOCALAPPDATA")?
+        } else if cfg!(target_os = "macos") {
+            variable("HOME")?.join("Library/Application Support")
+        } else {
+            let usual = || Some(variable("HOME")?.join(".local/state"));
+            variable("XDG_STATE_HOME").or_else(usual)?
+        };
+        Some(Self::at(folder.join("spadework")))
+    }
+
+    /// In a folder of choice.
+    pub fn at(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            number: std::process::id(),
+            lock: None,
+        }
+    }
+
+    /// Where this window keeps its unsaved layout.
+    pub fn recovery(&self) -> PathBuf {
+        self.folder.join(format!("unsaved-{}.png", self.number))
+    }
+
+    fn lock_of(recovery: &Path) -> PathBuf {
+        recovery.with_extension("lock")
+    }
+
+    /// Reads the memory; a damaged one is forgotten, as nothing in it is precious.
+    pub fn remember(&self) -> Memory {
+        let text = std::fs::read_to_string(self.memory()).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// The file of the memory.
+    pub fn memory(&self) -> PathBuf {
+        self.folder.join("window.json")
+    }
+
+    fn make(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.folder)
+            .map_err(|e| Error::io("cannot create", &self.folder, e))
+    }
+
+    /// Takes this window's lock, and finds the latest layout that a window which is gone left behind.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn move_in(&mut self) -> Result<Option<PathBuf>> {
+        self.make()?;
+        let found = self.orphan();
+        let path = Self::lock_of(&self.recovery());
+        let lock = File::create(&path).map_err(|e| Error::io("cannot create", &path, e))?;
+        // Some network folders know no locks; then another window may offer what this one still edits.
+        let _ = lock.try_lock();
+        self.lock = Some(lock);
+        Ok(found)
+    }
+
+    fn orphan(&self) -> Option<PathBuf> {
+        let entries = std::fs::read_dir(&self.folder).ok()?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let left = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let ours = name.is_some_and(|n| n.starts_with("unsaved-") && n.ends_with(".png"));
+            let alive = File::open(Self::lock_of(path)).is_ok_and(|lock| lock.try_lock().is_err());
+            ours && !alive
+        };
+        let changed = |path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok();
+        paths.filter(left).max_by_key(changed)
+    }
+
+    /// Gives the lock back; an unsaved layout stays for the next start.
+    pub fn move_out(&mut self) {
+        if self.lock.take().is_some() {
+            // Left behind, the empty file would do no harm.
+            let _ = std::fs::remove_file(Self::lock_of(&self.recovery()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_is_kept_and_a_damaged_one_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("state"));
+        assert_eq!(home.remember(), Memory::default());
+        let mut memory = Memory {
+            dark: Some(true),
+            ..Memory::default()
+        };
+        for n in 0..20 {
+            recall(&mut memory.layouts, Path::new(&format!("{}.png", n % 12)));
+        }
+        assert_eq!(memory.layouts.len(), RECENT);
+        assert_eq!(memory.layouts[0], Path::new("7.png"));
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        memory.write(&home.memory()).unwrap();
+        assert_eq!(home.remember(), memory);
+        std::fs::write(dir.path().join("state/window.json"), "{").unwrap();
+        assert_eq!(home.remember(), Memory::default());
+    }
+
+    #[test]
+    fn only_what_a_gone_window_left_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let window = |number| Home {
+            number,
+            ..Home::at(dir.path().to_path_buf())
+        };
+        let (mut first, mut second) = (window(1), window(2));
+        assert_eq!(first.move_in().unwrap(), None);
+        std::fs::write(first.recovery(), b"layout").unwrap();
+        assert_eq!(second.move_in().unwrap(), None, "the first window lives");
+        first.move_out();
+        second.move_out();
+        assert_eq!(window(3).move_in().unwrap(), Some(first.recovery()));
+    }
+}

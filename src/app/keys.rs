@@ -1,0 +1,71 @@
+//! The keyboard sheet: every command with its key.
+
+use eframe::egui::{Align, Id, Layout, Modal, Ui, vec2};
+
+use super::command::SECTIONS;
+
+/// What the pointer does beside painting.
+const POINTER: [(&str, &str); 5] = [
+    ("Zoom", "Wheel"),
+    ("Move the view", "Middle button, or Space"),
+    ("Choose the class below", "Right button, or Alt"),
+    ("Straight stroke", "Shift"),
+    ("Class of the palette", "1 … 0"),
+];
+
+/// Width of a column.
+const COLUMN: f32 = 270.0;
+
+/// Draws the sheet; false once it is closed.
+pub fn ui(ui: &mut Ui) -> bool {
+    let mut open = true;
+    let modal = Modal::new(Id::unique("keys")).show(ui.ctx(), |ui| {
+        ui.horizontal(|ui| {
+            ui.heading("Keyboard");
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if ui.button("Close").clicked() {
+                    open = false;
+                }
+            });
+        });
+        ui.add_space(8.0);
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = 28.0;
+            for titles in [&["File", "Edit"][..], &["Tools"], &["View", "Help"]] {
+                ui.vertical(|ui| column_ui(ui, titles));
+            }
+        });
+    });
+    open && !modal.should_close()
+}
+
+fn column_ui(ui: &mut Ui, titles: &[&str]) {
+    ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
+    ui.set_width(COLUMN);
+    for section in SECTIONS
+        .iter()
+        .filter(|section| titles.contains(&section.title))
+    {
+        ui.strong(section.title);
+        for command in section.commands.iter().flatten() {
+            let key = command.key_text(ui.ctx());
+            if !key.is_empty() {
+                row_ui(ui, command.name(), &key);
+            }
+        }
+        ui.add_space(8.0);
+    }
+    if titles.contains(&"Help") {
+        ui.strong("Pointer");
+        for (what, how) in POINTER {
+            row_ui(ui, what, how);
+        }
+    }
+}
+
+fn row_ui(ui: &mut Ui, what: &str, key: &str) {
+    ui.horizontal(|ui| {
+        ui.label(what);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.weak(key));
+    });
+}

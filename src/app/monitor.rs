@@ -1,0 +1,577 @@
+//! The window that watches a run: sample sheets with a scrubber through earlier ones, curves, progress.
+//!
+//! It follows the folder of the run and reads only, so that a run without a window, of yesterday or of another machine
+//! can be watched, and any number of windows may watch. A run that is trained here tells its steps itself and takes
+//! orders.
+
+use std::path::{Path, PathBuf};
+
+use crossbeam_channel::{Receiver, Sender};
+use eframe::egui::{
+    self, Align, Align2, CentralPanel, Color32, Context, Frame, Key, Layout, Margin, Modifiers,
+    Panel, Pos2, Rect, RichText, Role, Sense, Slider, Stroke, StrokeKind, TextStyle, TextureHandle,
+    TextureOptions, Ui, WidgetInfo, pos2, vec2,
+};
+
+use super::curves::{Curves, Look};
+use super::event::Events;
+use super::follow::{Follower, Live, Metrics, News};
+use super::notes::Notes;
+use super::theme;
+use crate::Result;
+use crate::config::Config;
+use crate::train::event::{End, Started};
+use crate::train::{Order, TrainEvent};
+
+/// Opens a window on the run in a folder, and returns when it is closed.
+///
+/// # Errors
+/// If it is no folder of a run, or a window cannot be opened.
+pub fn watch(root: PathBuf) -> Result<()> {
+    // Refused here, before there is a window.
+    drop(Follower::start(&root, Events::silent().0, false)?);
+    let title = format!("{} – Spadework", root.display());
+    super::show(&title, move |window| Monitor::new(window, &root))
+}
+
+/// How a run that is trained here is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gait {
+    Starting,
+    Running,
+    Paused,
+    Stopping,
+    Ended(End),
+    Failed,
+}
+
+impl Gait {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "training",
+            Self::Paused => "paused",
+            Self::Stopping => "saving",
+            Self::Ended(End::Complete) => "complete",
+            Self::Ended(_) => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A run that is trained here.
+struct Reins {
+    gait: Gait,
+    orders: Option<Sender<Order>>,
+    started: Option<Started>,
+}
+
+/// The window on a run.
+pub struct Monitor {
+    root: PathBuf,
+    config: Config,
+    follower: Option<Follower>,
+    heard: Receiver<News>,
+    curves: Curves,
+    look: Look,
+    latest: Option<Metrics>,
+    /// Last iteration of the epochs before the latest.
+    epochs_end: Option<(u64, u64)>,
+    checkpoints: Vec<u64>,
+    sheets: Vec<u64>,
+    /// The sheet on show; none is the newest.
+    chosen: Option<usize>,
+    asked: Option<u64>,
+    sheet: Option<(u64, TextureHandle)>,
+    notes: Notes<()>,
+    /// What this window may do to the run; nothing where it only watches.
+    reins: Option<Reins>,
+}
+
+impl Monitor {
+    /// A window on the run in a folder.
+    pub fn new(window: &Context, root: &Path) -> Self {
+        let (events, heard) = Events::new(window.clone());
+        let mut monitor = Self::empty(window, root, heard);
+        match Follower::start(root, events, false) {
+            Ok((follower, config)) => {
+                monitor.follower = Some(follower);
+                monitor.config = config;
+            }
+            Err(error) => monitor.notes.error(error.to_string()),
+        }
+        monitor
+    }
+
+    /// A window on a run that is trained here, and told as [`News`].
+    pub fn live(window: &Context, heard: Receiver<News>) -> Self {
+        let reins = Reins {
+            gait: Gait::Starting,
+            orders: None,
+            started: None,
+        };
+        Self {
+            reins: Some(reins),
+            ..Self::empty(window, Path::new("training"), heard)
+        }
+    }
+
+    fn empty(window: &Context, root: &Path, heard: Receiver<News>) -> Self {
+        theme::apply(window);
+        Self {
+            root: root.to_path_buf(),
+            config: Config::default(),
+            follower: None,
+            heard,
+            curves: Curves::default(),
+            look: Look::default(),
+            latest: None,
+            epochs_end: None,
+            checkpoints: Vec::new(),
+            sheets: Vec::new(),
+            chosen: None,
+            asked: None,
+            sheet: None,
+            notes: Notes::default(),
+            reins: None,
+        }
+    }
+
+    fn hear(&mut self, window: &Context) {
+        while let Ok(news) = self.heard.try_recv() {
+            match news {
+                News::Metrics(metrics) => self.measured(&metrics),
+                News::Sheets(steps) => self.sheets = steps,
+                News::Checkpoints(steps) => self.checkpoints = steps,
+                News::Sheet(step, image) => {
+                    let texture = window.load_texture("sheet", image, TextureOptions::LINEAR);
+                    self.sheet = Some((step, texture));
+                }
+                News::Failed(error) => {
+                    // Training that fails ends; a file that cannot be read does not end training.
+                    let ended = self.reins.as_mut().filter(|reins| reins.started.is_none());
+                    if let Some(reins) = ended {
+                        reins.gait = Gait::Failed;
+                    }
+                    self.notes.error(error);
+                }
+                News::Live(live) => self.take(*live),
+                News::Train(event) => self.told(event),
+            }
+        }
+    }
+
+    fn take(&mut self, live: Live) {
+        self.root = live.root;
+        self.config = live.config;
+        self.follower = Some(live.follower);
+        if let Some(reins) = &mut self.reins {
+            reins.orders = Some(live.orders);
+        }
+    }
+
+    fn told(&mut self, event: TrainEvent) {
+        let Some(reins) = &mut self.reins else { return };
+        match event {
+            TrainEvent::Started(started) => {
+                reins.gait = Gait::Running;
+                reins.started = Some(started);
+            }
+            TrainEvent::Ended(end) => {
+                reins.gait = Gait::Ended(end);
+                reins.orders = None;
+            }
+            TrainEvent::Notice(text) => self.notes.info(text),
+            TrainEvent::Step(report) => self.measured(&[Metrics::from(&report)]),
+            // The follower sees what is written.
+            TrainEvent::Sheet(_) | TrainEvent::Saved(_) => {}
+        }
+    }
+
+    /// Gives an order, as far as there is anyone to take it.
+    fn order(&mut self, order: Order) {
+        let Some(reins) = &mut self.reins else { return };
+        if let Some(orders) = &reins.orders {
+            // A run that has just ended takes no more orders.
+            let _ = orders.send(order);
+            reins.gait = match order {
+                Order::Pause | Order::Step => Gait::Paused,
+                Order::Resume => Gait::Running,
+                Order::Stop => Gait::Stopping,
+                Order::Save => reins.gait,
+            };
+        }
+    }
+
+    fn measured(&mut self, metrics: &[Metrics]) {
+        self.curves
+            .add(metrics, self.config.train.batch_size as f64);
+        for line in metrics {
+            if let Some(before) = self
+                .latest
+                .as_ref()
+                .filter(|before| before.epoch < line.epoch)
+            {
+                self.epochs_end = Some((before.epoch, before.step));
+            }
+            self.latest = Some(line.clone());
+        }
+    }
+
+    /// Iterations of the whole run, known once an epoch is over.
+    fn total_steps(&self) -> Option<u64> {
+        if let Some(started) = self.reins.as_ref().and_then(|reins| reins.started.as_ref()) {
+            return Some(started.epochs * started.batches_per_epoch);
+        }
+        let (epochs, step) = self.epochs_end?;
+        Some(step * self.config.optim.epochs() as u64 / epochs.max(1))
+    }
+
+    /// The iteration whose sheet is to be shown.
+    fn wanted(&self) -> Option<u64> {
+        match self.chosen {
+            Some(index) => self.sheets.get(index).copied(),
+            None => self.sheets.last().copied(),
+        }
+    }
+
+    /// Shows a sheet: the newest, from then on, if it is the last.
+    fn choose(&mut self, index: usize) {
+        let last = self.sheets.len().saturating_sub(1);
+        self.chosen = (index < last).then_some(index);
+    }
+
+    fn ask_for_sheet(&mut self) {
+        let wanted = self.wanted();
+        if let (Some(step), Some(follower)) =
+            (wanted.filter(|_| wanted != self.asked), &self.follower)
+        {
+            follower.show(step);
+            self.asked = wanted;
+        }
+    }
+
+    fn keys(&mut self, window: &Context) {
+        let pressed = |key| window.input_mut(|input| input.consume_key(Modifiers::NONE, key));
+        let last = self.sheets.len().saturating_sub(1);
+        let index = self.chosen.unwrap_or(last);
+        if pressed(Key::ArrowLeft) {
+            self.choose(index.saturating_sub(1));
+        }
+        if pressed(Key::ArrowRight) {
+            self.choose(index + 1);
+        }
+        if pressed(Key::End) {
+            self.chosen = None;
+        }
+        let paused = self
+            .reins
+            .as_ref()
+            .is_some_and(|reins| reins.gait == Gait::Paused);
+        for (key, order) in [
+            (Key::P, if paused { Order::Resume } else { Order::Pause }),
+            (Key::Period, Order::Step),
+            (Key::S, Order::Save),
+        ] {
+            if pressed(key) {
+                self.order(order);
+            }
+        }
+    }
+
+    /// Pause, step, save, stop.
+    fn reins_ui(&mut self, ui: &mut Ui) {
+        let Some(reins) = &self.reins else { return };
+        let ready = reins.orders.is_some() && reins.gait != Gait::Stopping;
+        let paused = reins.gait == Gait::Paused;
+        let mut given = None;
+        for (name, tip, order) in [
+            (
+                "Stop",
+                "Save and end the run; it can be resumed",
+                Order::Stop,
+            ),
+            ("Save now", "Write a checkpoint (S)", Order::Save),
+            ("Step", "One iteration, then pause (.)", Order::Step),
+            match paused {
+                true => ("Resume", "Go on (P)", Order::Resume),
+                false => ("Pause", "Wait after this iteration (P)", Order::Pause),
+            },
+        ] {
+            if ui
+                .add_enabled(ready, egui::Button::new(name))
+                .on_hover_text(tip)
+                .clicked()
+            {
+                given = Some(order);
+            }
+        }
+        if let Some(order) = given {
+            self.order(order);
+        }
+    }
+
+    fn head_ui(&mut self, ui: &mut Ui) {
+        ui.horizontal_centered(|ui| {
+            let name = self.root.file_name().unwrap_or(self.root.as_os_str());
+            ui.heading(name.to_string_lossy())
+                .on_hover_text(self.root.display().to_string());
+            ui.add_space(theme::GAP);
+            ui.label(self.state());
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                self.reins_ui(ui);
+                ui.add_space(theme::GAP);
+                ui.add(egui::Label::new(RichText::new(self.facts()).weak()).truncate());
+            });
+        });
+    }
+
+    /// What is trained, and on what.
+    fn facts(&self) -> String {
+        let model = &self.config.model;
+        let [height, width] = model.output();
+        let batch = self.config.train.batch_size;
+        let what = format!("{width}×{height} · ngf {} · batch {batch}", model.ngf);
+        match self.reins.as_ref().and_then(|reins| reins.started.as_ref()) {
+            Some(started) => {
+                let mib = started.device_bytes.div_ceil(1 << 20);
+                format!("{} · {mib} MiB · {what}", started.adapter)
+            }
+            None => what,
+        }
+    }
+
+    /// How far the run is, in words.
+    fn state(&self) -> String {
+        let gait = self
+            .reins
+            .as_ref()
+            .map(|reins| reins.gait.text().to_owned());
+        let mut parts: Vec<String> = gait.into_iter().collect();
+        let Some(latest) = &self.latest else {
+            parts.push("nothing measured yet".into());
+            return parts.join(" · ");
+        };
+        let epochs = self.config.optim.epochs();
+        parts.push(format!("iteration {}", latest.step));
+        parts.push(format!("epoch {} of {epochs}", latest.epoch));
+        if let Some(speed) = self.curves.speed() {
+            parts.push(format!("{speed:.1} pictures/s"));
+            if let Some(total) = self.total_steps() {
+                let rest = total.saturating_sub(latest.step) as f64;
+                let seconds = rest * self.config.train.batch_size as f64 / speed;
+                parts.push(format!("{} left", duration(seconds)));
+            }
+        }
+        parts.join(" · ")
+    }
+
+    /// How far the run is, with a pin for every checkpoint.
+    fn progress_ui(&self, ui: &mut Ui) {
+        let width = ui.available_width();
+        let (rect, response) = ui.allocate_exact_size(vec2(width, 18.0), Sense::hover());
+        let step = self.latest.as_ref().map_or(0, |latest| latest.step);
+        let total = self.total_steps().unwrap_or(step).max(step).max(1);
+        let at = |step: u64| rect.left() + rect.width() * step as f32 / total as f32;
+        let bar = Rect::from_center_size(rect.center(), vec2(rect.width(), 6.0));
+        let shades = theme::shades(ui.visuals());
+        ui.painter()
+            .rect_filled(bar, 3.0, ui.visuals().widgets.inactive.bg_fill);
+        let done = Rect::from_min_max(bar.min, pos2(at(step), bar.max.y));
+        ui.painter().rect_filled(done, 3.0, shades.accent);
+        for &pin in &self.checkpoints {
+            let middle = pos2(at(pin), rect.center().y);
+            ui.painter().circle(
+                middle,
+                4.5,
+                ui.visuals().panel_fill,
+                Stroke::new(2.0, shades.accent),
+            );
+        }
+        let share = 100.0 * step as f64 / total as f64;
+        response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, "Progress"));
+        let near = |pointer: Pos2| {
+            let pins = self.checkpoints.iter().copied();
+            pins.min_by_key(|&pin| (at(pin) - pointer.x).abs() as u64)
+                .filter(|&pin| (at(pin) - pointer.x).abs() < 8.0)
+        };
+        let text = match response.hover_pos().and_then(near) {
+            Some(pin) => format!("Checkpoint of iteration {pin}"),
+            None if self.total_steps().is_some() => format!("{share:.1} % done"),
+            None => "How far the run is shows once an epoch is over".into(),
+        };
+        response.on_hover_text_at_pointer(text);
+    }
+
+    fn sheet_ui(&mut self, ui: &mut Ui) {
+        let area = ui.available_rect_before_wrap();
+        ui.painter()
+            .rect_filled(area, 0.0, theme::shades(ui.visuals()).backdrop);
+        let (view, scrubber) = area.split_top_bottom_at_y(area.bottom() - 44.0);
+        match &self.sheet {
+            Some((_, texture)) => sheet_image_ui(ui, view, texture),
+            None => {
+                let font = TextStyle::Body.resolve(ui.style());
+                let text = match self.sheets.is_empty() {
+                    true => "No sample sheet yet",
+                    false => "Reading the sample sheet",
+                };
+                let colour = ui.visuals().weak_text_color();
+                ui.painter()
+                    .text(view.center(), Align2::CENTER_CENTER, text, font, colour);
+            }
+        }
+        if !self.sheets.is_empty() {
+            let scrubber = scrubber.shrink2(vec2(16.0, 8.0));
+            ui.scope_builder(egui::UiBuilder::new().max_rect(scrubber), |ui| {
+                self.scrubber_ui(ui)
+            });
+        }
+    }
+
+    fn scrubber_ui(&mut self, ui: &mut Ui) {
+        ui.horizontal_centered(|ui| {
+            let last = self.sheets.len() - 1;
+            let mut index = self.chosen.unwrap_or(last);
+            ui.spacing_mut().slider_width = (ui.available_width() - 250.0).max(60.0);
+            let sheets = self.sheets.clone();
+            let slider = Slider::new(&mut index, 0..=last)
+                .show_value(false)
+                .text("Sheet");
+            let slider = ui.add_enabled(last > 0, slider);
+            if slider
+                .on_hover_text("Earlier sample sheets (left and right arrow)")
+                .changed()
+            {
+                self.choose(index);
+            }
+            ui.label(format!("iteration {}", sheets[index.min(last)]));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                let newest = self.chosen.is_none();
+                let button = egui::Button::new("Newest").selected(newest);
+                if ui
+                    .add(button)
+                    .on_hover_text("Show every new sheet as it comes (End)")
+                    .clicked()
+                {
+                    self.chosen = None;
+                }
+            });
+        });
+    }
+
+    fn curves_ui(&mut self, ui: &mut Ui) {
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            ui.strong("Losses");
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.spacing_mut().slider_width = 80.0;
+                let slider = Slider::new(&mut self.look.smoothing, 0.0..=0.99)
+                    .show_value(false)
+                    .text("Smoothing");
+                ui.add(slider)
+                    .on_hover_text("Mean of the values before, older ones weighing less");
+                ui.checkbox(&mut self.look.log, "Log")
+                    .on_hover_text("Logarithmic axis");
+            });
+        });
+        let room = ui.available_height();
+        let mark = self
+            .chosen
+            .and_then(|index| self.sheets.get(index).copied());
+        self.curves
+            .losses_ui(ui, (room * 0.5).max(120.0), self.look, mark);
+        ui.add_space(8.0);
+        ui.strong("Learning rates");
+        self.curves.rates_ui(ui, (room * 0.18).max(60.0));
+        ui.add_space(8.0);
+        ui.strong("Pictures per second");
+        self.curves.speed_ui(ui, (room * 0.16).max(60.0));
+    }
+}
+
+/// A sheet as large as fits, its columns named.
+fn sheet_image_ui(ui: &Ui, view: Rect, texture: &TextureHandle) {
+    let room = view.shrink2(vec2(16.0, 30.0));
+    let size = texture.size_vec2();
+    let scale = (room.width() / size.x).min(room.height() / size.y);
+    let place = Rect::from_center_size(room.center(), size * scale);
+    let whole = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
+    let painter = ui.painter_at(view);
+    painter.image(texture.id(), place, whole, Color32::WHITE);
+    let edge = Stroke::new(1.0, theme::shades(ui.visuals()).edge);
+    painter.rect_stroke(place, 0.0, edge, StrokeKind::Outside);
+    let font = TextStyle::Small.resolve(ui.style());
+    for (column, name) in ["Layout", "Picture", "Photo"].iter().enumerate() {
+        let x = place.left() + place.width() * (column as f32 + 0.5) / 3.0;
+        let at = pos2(x, place.top() - 8.0);
+        painter.text(
+            at,
+            Align2::CENTER_BOTTOM,
+            name,
+            font.clone(),
+            ui.visuals().weak_text_color(),
+        );
+    }
+}
+
+/// A time as a person says it.
+fn duration(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round() as u64;
+    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, 0) => "less than a minute".into(),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+impl eframe::App for Monitor {
+    fn logic(&mut self, window: &Context, _: &mut eframe::Frame) {
+        self.hear(window);
+        self.ask_for_sheet();
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        self.keys(ui.ctx());
+        let bar = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(16, 0));
+        Panel::top("head")
+            .exact_size(44.0)
+            .frame(bar)
+            .show(ui, |ui| self.head_ui(ui));
+        Panel::top("progress")
+            .exact_size(24.0)
+            .frame(bar)
+            .show(ui, |ui| self.progress_ui(ui));
+        Panel::right("curves")
+            .default_size(460.0)
+            .size_range(300.0..=800.0)
+            .frame(bar)
+            .show(ui, |ui| self.curves_ui(ui));
+        CentralPanel::default()
+            .frame(Frame::NONE)
+            .show(ui, |ui| self.sheet_ui(ui));
+        self.notes.ui(ui.ctx());
+        self.ask_for_sheet();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_as_people_do() {
+        let times = [3.0, 65.0, 3700.0, 90_000.0, 400_000.0].map(duration);
+        assert_eq!(
+            times,
+            [
+                "less than a minute",
+                "1 min",
+                "1 h 2 min",
+                "1 d 1 h",
+                "4 d 15 h"
+            ]
+        );
+    }
+}

@@ -1,0 +1,300 @@
+//! The worker: a thread with a device and a generator of its own, which draws what the window shows.
+//!
+//! The window never waits for it. Requests go into a slot that holds the latest alone, so no stale work queues up;
+//! what comes of them is an [`Event`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select_biased, unbounded};
+use eframe::egui::{Color32, ColorImage};
+
+use super::event::{Event, Events, Model};
+use crate::data::{Grid, LabelSpace};
+use crate::gpu::Gpu;
+use crate::picture::Picture;
+use crate::train::Checkpoint;
+use crate::train::checkpoint::Shelf;
+use crate::{Error, Generator, Layout, Result};
+
+/// A picture the window asks for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Number of the layout, which the picture carries.
+    pub revision: u64,
+    /// Class of every pixel.
+    pub labels: Arc<Grid<u8>>,
+    /// Whether borders between classes are outlined, for generators that were trained with instance maps.
+    pub outlines: bool,
+}
+
+/// What came of a request.
+#[derive(Clone)]
+pub struct Drawn {
+    /// Number of the layout.
+    pub revision: u64,
+    /// Number of the picture; no other has it.
+    pub number: u64,
+    /// The picture.
+    pub picture: Arc<Picture>,
+    /// The same as the window shows it.
+    pub image: Arc<ColorImage>,
+    /// Time it took.
+    pub seconds: f64,
+}
+
+/// Holds the latest of what is put in; never makes the giver wait.
+pub struct Slot<T> {
+    sender: Sender<T>,
+    receiver: Receiver<T>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        let (sender, receiver) = bounded(1);
+        Self { sender, receiver }
+    }
+}
+
+impl<T> Slot<T> {
+    /// Puts a value in the place of the one before.
+    pub fn put(&self, mut value: T) {
+        while let Err(TrySendError::Full(back)) = self.sender.try_send(value) {
+            value = back;
+            // The taker may have been faster.
+            let _ = self.receiver.try_recv();
+        }
+    }
+
+    /// The side that takes.
+    pub fn taker(&self) -> Receiver<T> {
+        self.receiver.clone()
+    }
+}
+
+/// The window's end of the worker.
+pub struct Worker {
+    loads: Option<Sender<PathBuf>>,
+    requests: Option<Slot<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts the worker on an adapter.
+    pub fn start(adapter: Option<String>, events: Events) -> Self {
+        Self::with(move |loads, requests| {
+            Studio {
+                adapter,
+                events,
+                gpu: None,
+                loaded: None,
+                drawn: 0,
+            }
+            .serve(&loads, &requests);
+        })
+    }
+
+    /// Starts a thread in the place of the worker, which gets checkpoints to load and pictures to draw.
+    pub fn with(run: impl FnOnce(Receiver<PathBuf>, Receiver<Request>) + Send + 'static) -> Self {
+        let (loads, taker) = unbounded();
+        let slot = Slot::default();
+        let requests = slot.taker();
+        Self {
+            loads: Some(loads),
+            requests: Some(slot),
+            thread: Some(std::thread::spawn(move || run(taker, requests))),
+        }
+    }
+
+    /// Asks for another generator: of a checkpoint, or of the newest one in the folder of a run.
+    pub fn load(&self, checkpoint: PathBuf) {
+        if let Some(loads) = &self.loads {
+            // A worker that is gone has told why.
+            let _ = loads.send(checkpoint);
+        }
+    }
+
+    /// Asks for a picture, in the place of a request that has not been begun.
+    pub fn draw(&self, request: Request) {
+        if let Some(slot) = &self.requests {
+            slot.put(request);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.loads = None;
+        self.requests = None;
+        // A device must not be torn down by the end of the program while it draws.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The worker's own state.
+struct Studio {
+    adapter: Option<String>,
+    events: Events,
+    gpu: Option<Arc<Gpu>>,
+    loaded: Option<(PathBuf, Generator)>,
+    drawn: u64,
+}
+
+impl Studio {
+    fn serve(&mut self, loads: &Receiver<PathBuf>, requests: &Receiver<Request>) {
+        loop {
+            // Requests wait while there is nothing to draw them with.
+            let idle = never();
+            let requests = if self.loaded.is_some() {
+                requests
+            } else {
+                &idle
+            };
+            select_biased! {
+                recv(loads) -> path => match path {
+                    Ok(path) => self.load(&path),
+                    Err(_) => return,
+                },
+                recv(requests) -> request => match request {
+                    Ok(request) => self.draw(&request),
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+
+    fn load(&mut self, path: &Path) {
+        match self.open(path) {
+            Ok(model) => self.events.send(Event::Model(Box::new(model))),
+            Err(error) => self.events.send(Event::NoModel {
+                path: path.to_path_buf(),
+                error: error.to_string(),
+            }),
+        }
+    }
+
+    fn open(&mut self, path: &Path) -> Result<Model> {
+        let file = match path.is_dir() {
+            true => Shelf::new(path.join("checkpoints")).newest()?,
+            false => path.to_path_buf(),
+        };
+        let gpu = match &self.gpu {
+            Some(gpu) => gpu.clone(),
+            None => Gpu::open(self.adapter.as_deref())?,
+        };
+        self.gpu = Some(gpu.clone());
+        let checkpoint = Checkpoint::load(&file)?;
+        let step = checkpoint.progress.step;
+        let generator = Generator::new(&gpu, checkpoint)?;
+        let model = Model {
+            path: std::fs::canonicalize(&file).unwrap_or(file),
+            space: Arc::new(generator.space().clone()),
+            size: generator.size(),
+            step,
+            adapter: gpu.info.name.clone(),
+        };
+        self.loaded = Some((model.path.clone(), generator));
+        Ok(model)
+    }
+
+    fn draw(&mut self, request: &Request) {
+        let start = Instant::now();
+        self.drawn += 1;
+        let drawn = match self.synth(request) {
+            Err(Error::Device(reason)) => self.reopen(request, &reason),
+            other => other,
+        };
+        match drawn {
+            Ok(picture) => self.events.send(Event::Drawn(Drawn {
+                revision: request.revision,
+                number: self.drawn,
+                image: Arc::new(image(&picture)),
+                picture: Arc::new(picture),
+                seconds: start.elapsed().as_secs_f64(),
+            })),
+            Err(error) => self.events.send(Event::NotDrawn {
+                revision: request.revision,
+                error: error.to_string(),
+            }),
+        }
+    }
+
+    fn synth(&mut self, request: &Request) -> Result<Picture> {
+        let Some((_, generator)) = &mut self.loaded else {
+            return Err(Error::Usage("no checkpoint is open".into()));
+        };
+        let layout = layout(request, generator.space());
+        generator.synth(&layout)
+    }
+
+    /// A device that was lost, as by a driver's update, is opened anew; once.
+    fn reopen(&mut self, request: &Request, reason: &str) -> Result<Picture> {
+        self.events.send(Event::Notice(format!(
+            "the device was lost and is opened again ({reason})"
+        )));
+        self.gpu = None;
+        let path = self.loaded.take().map(|(path, _)| path);
+        self.open(&path.unwrap_or_default())?;
+        self.synth(request)
+    }
+}
+
+/// A request as the generator takes it.
+///
+/// A painted layout has no instance map: where one was trained with, each region of a class counts as one thing.
+fn layout(request: &Request, space: &LabelSpace) -> Layout {
+    let labels = Grid::clone(&request.labels).map(u32::from);
+    let instances = (space.instances && request.outlines).then(|| labels.clone());
+    Layout { labels, instances }
+}
+
+/// A picture as the window shows it.
+pub fn image(picture: &Picture) -> ColorImage {
+    let colour = |&[r, g, b]: &[u8; 3]| Color32::from_rgb(r, g, b);
+    ColorImage::new(
+        [picture.width, picture.height],
+        picture.data.iter().map(colour).collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_holds_the_latest_and_never_waits() {
+        let slot = Slot::default();
+        (0..1000).for_each(|value| slot.put(value));
+        assert_eq!(slot.taker().try_recv(), Ok(999));
+        assert!(slot.taker().try_recv().is_err());
+        let taker = slot.taker();
+        drop(slot);
+        assert!(
+            taker.recv().is_err(),
+            "the taker hears that nothing follows"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_loaded_is_told_and_the_worker_goes_on() {
+        let (events, heard) = Events::silent();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("broken.safetensors");
+        std::fs::write(&file, b"nothing").unwrap();
+        let worker = Worker::start(None, events);
+        for path in [dir.path().join("none"), dir.path().to_path_buf(), file] {
+            worker.load(path.clone());
+            match heard.recv().unwrap() {
+                Event::NoModel { path: told, error } => {
+                    assert_eq!(told, path);
+                    assert!(!error.is_empty());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

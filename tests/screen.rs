@@ -1,0 +1,188 @@
+//! The program in a real window, on a display of its own, driven by pointer and keys as a person drives it.
+//!
+//! Needs Xvfb and xdotool; where they are missing the test says that it was skipped.
+#![cfg(all(feature = "window", target_os = "linux"))]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A display that nobody looks at.
+struct Display {
+    server: Child,
+    name: String,
+}
+
+impl Display {
+    fn open() -> Option<Self> {
+        let there = |program: &str| Command::new(program).arg("-version").output().is_ok();
+        if !there("Xvfb") || !there("xdotool") {
+            println!("skipped: Xvfb and xdotool are not installed");
+            return None;
+        }
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "1280x720x24"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let name = format!(":{}", line.trim());
+        Some(Self { server, name })
+    }
+
+    fn tool(&self, line: &str) -> bool {
+        let mut tool = Command::new("xdotool");
+        tool.args(line.split_whitespace())
+            .env("DISPLAY", &self.name);
+        tool.output().unwrap().status.success()
+    }
+
+    /// Does one thing after another as slowly as a quick person.
+    fn act(&self, lines: &[&str]) {
+        for line in lines {
+            assert!(self.tool(line), "{line}");
+            std::thread::sleep(Duration::from_millis(60));
+        }
+    }
+
+    /// Writes over the path that a sheet suggests.
+    fn write(&self, path: &Path) {
+        self.act(&[&format!("type --delay 5 {}", path.display()), "key Return"]);
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// The painter on a display.
+struct Painter<'a> {
+    program: Child,
+    display: &'a Display,
+}
+
+impl<'a> Painter<'a> {
+    fn open(display: &'a Display, model: &Path, home: &Path) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_spadework"))
+            .arg("paint")
+            .arg(model)
+            .env("DISPLAY", &display.name)
+            .env_remove("WAYLAND_DISPLAY")
+            .current_dir(home)
+            .env("XDG_STATE_HOME", home)
+            .spawn()
+            .unwrap();
+        assert!(display.tool("search --sync --onlyvisible --name Spadework windowfocus"));
+        Self { program, display }
+    }
+
+    /// Has a file written by the sheet that a key opens.
+    fn save(&self, key: &str, path: PathBuf) -> Vec<u8> {
+        let start = Instant::now();
+        while !path.exists() {
+            assert!(start.elapsed() < Duration::from_secs(120), "{path:?}");
+            self.display.act(&["key Escape", key]);
+            // Letters that come before the sheet is seen are keys of the canvas.
+            std::thread::sleep(Duration::from_millis(500));
+            self.display.write(&path);
+            wait_for(&path, Duration::from_secs(3));
+        }
+        // The sheet is closed once the window has heard of it.
+        std::thread::sleep(Duration::from_millis(500));
+        std::fs::read(path).unwrap()
+    }
+
+    fn close(mut self) {
+        self.display.act(&["key ctrl+q"]);
+        assert!(self.program.wait().unwrap().success());
+    }
+}
+
+impl Drop for Painter<'_> {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+fn wait_for(path: &Path, time: Duration) -> bool {
+    let start = Instant::now();
+    while !path.exists() && start.elapsed() < time {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    path.exists()
+}
+
+fn model(dir: &Path) -> PathBuf {
+    let run = dir.join("run");
+    let line = "train --landscapes 6 --preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --no-vgg-loss \
+                --init-variance 1 --samples 1 --max-steps 1 --out";
+    let mut train = Command::new(env!("CARGO_BIN_EXE_spadework"));
+    let train = train.args(line.split_whitespace()).arg(&run);
+    assert!(train.output().unwrap().status.success());
+    run
+}
+
+#[test]
+fn three_classes_painted_saved_and_opened_again_are_the_same() {
+    let Some(display) = Display::open() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (model, home) = (model(dir.path()), dir.path().join("home"));
+    std::fs::create_dir(&home).unwrap();
+    let file = |name: &str| dir.path().join(name);
+
+    let painter = Painter::open(&display, &model, &home);
+    let before = painter.save("key ctrl+e", file("before.png"));
+    let stroke = |class: &str, y: i32| {
+        let press = format!("mousemove 200 {y} mousedown 1");
+        let (middle, end) = (
+            format!("mousemove 300 {}", y + 20),
+            format!("mousemove 400 {y}"),
+        );
+        display.act(&[&format!("key {class}"), &press, &middle, &end, "mouseup 1"]);
+    };
+    display.act(&["key b", "key bracketright", "key bracketright"]);
+    stroke("7", 300);
+    stroke("8", 380);
+    stroke("0", 460);
+    let layout = file("layout.png");
+    let bytes = painter.save("key ctrl+s", layout.clone());
+    let after = painter.save("key ctrl+e", file("after.png"));
+    assert_ne!(before, after, "the picture follows the layout");
+    painter.close();
+
+    let ids = png_samples(&layout);
+    for class in [6, 7, 9] {
+        assert!(ids.contains(&class), "class {class} was painted");
+    }
+    let painter = Painter::open(&display, &model, &home);
+    painter.save("key ctrl+e", file("first.png"));
+    display.act(&["key ctrl+o"]);
+    std::thread::sleep(Duration::from_millis(500));
+    display.write(&layout);
+    std::thread::sleep(Duration::from_secs(2));
+    let again = painter.save("key ctrl+shift+s", file("again.png"));
+    assert_eq!(again, bytes);
+    painter.close();
+    let left = std::fs::read_dir(home.join("spadework")).unwrap();
+    let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["window.json"], "nothing unsaved is left behind");
+}
+
+fn png_samples(path: &Path) -> Vec<u8> {
+    let file = BufReader::new(std::fs::File::open(path).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut samples = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut samples).unwrap();
+    samples
+}

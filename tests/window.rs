@@ -1,0 +1,476 @@
+//! The window, driven by the labels of its controls as a person or a screen reader finds them.
+#![cfg(feature = "window")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use eframe::egui::{Event, Key, Modifiers, PointerButton, Pos2, accesskit, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT, Queryable};
+use spadework::Config;
+use spadework::app::Painter;
+use spadework::app::easel::{Dialog, Mode};
+use spadework::app::event::Events;
+use spadework::app::follow::{Follower, Live, News};
+use spadework::app::home::Home;
+use spadework::app::monitor::Monitor;
+use spadework::app::raster::Tip;
+use spadework::app::tools::Tool;
+use spadework::app::worker::Worker;
+use spadework::train::event::{End, Started, StepReport};
+use spadework::train::{Order, RunFolder, TrainEvent};
+
+type Window = Harness<'static, Painter>;
+
+/// A window whose worker never answers.
+fn window() -> Window {
+    window_at(None)
+}
+
+fn window_at(home: Option<std::path::PathBuf>) -> Window {
+    let window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(20)
+        .build_eframe(move |made| {
+            let worker = Worker::with(|loads, requests| {
+                // Neither takes a checkpoint nor draws a picture until both ends are gone.
+                while loads.recv().is_ok() {}
+                drop(requests);
+            });
+            let events = Events::<spadework::app::event::Event>::new(made.egui_ctx.clone());
+            Painter::new(&made.egui_ctx, worker, events, home.map(Home::at))
+        });
+    let mut window = window;
+    window.run();
+    window
+}
+
+fn click(window: &mut Window, label: &str) {
+    window
+        .get_by_role_and_label(accesskit::Role::Button, label)
+        .click();
+    window.run();
+}
+
+fn key(window: &mut Window, modifiers: Modifiers, key: Key) {
+    window.key_press_modifiers(modifiers, key);
+    window.run();
+}
+
+/// A place of the layout pane, in parts of the canvas.
+fn place(window: &Window, x: f32, y: f32) -> Pos2 {
+    let pane = window.get_by_label("Layout pane").rect();
+    let easel = &window.state().easel;
+    let canvas = easel.view.place(pane, easel.canvas.size());
+    canvas.lerp_inside(vec2(x, y))
+}
+
+fn button(window: &mut Window, pos: Pos2, pressed: bool, modifiers: Modifiers) {
+    let button = PointerButton::Primary;
+    window.event(Event::PointerButton {
+        pos,
+        button,
+        pressed,
+        modifiers,
+    });
+}
+
+/// Presses at the first place, moves over the others, releases at the last.
+fn drag(window: &mut Window, places: &[[f32; 2]]) {
+    let places: Vec<_> = places.iter().map(|&[x, y]| place(window, x, y)).collect();
+    window.event(Event::PointerMoved(places[0]));
+    window.run();
+    button(window, places[0], true, Modifiers::NONE);
+    window.run();
+    for &at in &places[1..] {
+        window.event(Event::PointerMoved(at));
+        window.run();
+    }
+    button(window, places[places.len() - 1], false, Modifiers::NONE);
+    window.run();
+}
+
+/// Pixels of a class.
+fn count(window: &Window, id: u8) -> usize {
+    let labels = window.state().easel.labels();
+    labels.data.iter().filter(|&&pixel| pixel == id).count()
+}
+
+#[test]
+fn every_tool_is_found_by_label_and_paints() {
+    for (tool, ways) in [
+        ("Brush", vec![vec![[0.2, 0.2], [0.5, 0.6], [0.8, 0.2]]]),
+        ("Line", vec![vec![[0.1, 0.1], [0.9, 0.9]]]),
+        ("Rectangle", vec![vec![[0.2, 0.2], [0.6, 0.7]]]),
+        ("Fill", vec![vec![[0.5, 0.5]]]),
+    ] {
+        let mut window = window();
+        click(&mut window, tool);
+        click(&mut window, "water");
+        for way in ways {
+            drag(&mut window, &way);
+        }
+        assert!(
+            count(&window, 6) > 100,
+            "{tool} painted {}",
+            count(&window, 6)
+        );
+        key(&mut window, Modifiers::COMMAND, Key::Z);
+        assert_eq!(count(&window, 6), 0, "{tool} is undone");
+        key(&mut window, Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+        assert!(count(&window, 6) > 100, "{tool} is redone");
+    }
+}
+
+#[test]
+fn a_polygon_is_closed_by_enter() {
+    let mut window = window();
+    click(&mut window, "Polygon");
+    click(&mut window, "tree");
+    for corner in [[0.1, 0.9], [0.5, 0.1], [0.9, 0.9]] {
+        drag(&mut window, &[corner]);
+    }
+    assert_eq!(count(&window, 5), 0);
+    key(&mut window, Modifiers::NONE, Key::Enter);
+    let share = count(&window, 5) as f32 / 65536.0;
+    assert!((0.30..0.34).contains(&share), "{share}");
+}
+
+#[test]
+fn eraser_and_eyedropper_follow_the_canvas() {
+    let mut window = window();
+    click(&mut window, "Fill");
+    click(&mut window, "grass");
+    drag(&mut window, &[[0.5, 0.5]]);
+    click(&mut window, "Eraser");
+    drag(&mut window, &[[0.2, 0.5], [0.8, 0.5]]);
+    assert!(count(&window, 0) > 1000);
+    click(&mut window, "Eyedropper");
+    drag(&mut window, &[[0.5, 0.5]]);
+    assert_eq!(window.state().easel.hand.class, 0);
+    drag(&mut window, &[[0.5, 0.1]]);
+    assert_eq!(window.state().easel.hand.class, 4);
+    key(&mut window, Modifiers::NONE, Key::X);
+    assert_eq!(window.state().easel.hand.class, 0, "X is the class before");
+    click(&mut window, "grass");
+    click(&mut window, "Ground");
+    assert_eq!(window.state().easel.hand.ground, 4);
+}
+
+#[test]
+fn keys_choose_tools_classes_and_brushes() {
+    let mut window = window();
+    for (letter, tool) in [
+        (Key::L, Tool::Line),
+        (Key::R, Tool::Rectangle),
+        (Key::P, Tool::Polygon),
+        (Key::G, Tool::Fill),
+        (Key::E, Tool::Eraser),
+        (Key::I, Tool::Eyedropper),
+        (Key::H, Tool::Hand),
+        (Key::B, Tool::Brush),
+    ] {
+        key(&mut window, Modifiers::NONE, letter);
+        assert_eq!(window.state().easel.hand.tool, tool);
+    }
+    key(&mut window, Modifiers::NONE, Key::Num3);
+    assert_eq!(window.state().easel.hand.class, 2);
+    key(&mut window, Modifiers::NONE, Key::Num0);
+    assert_eq!(window.state().easel.hand.class, 9);
+    let before = window.state().easel.hand.brush;
+    key(&mut window, Modifiers::NONE, Key::CloseBracket);
+    assert!(window.state().easel.hand.brush.size_px > before.size_px);
+    key(&mut window, Modifiers::NONE, Key::OpenBracket);
+    key(&mut window, Modifiers::NONE, Key::Q);
+    assert_eq!(window.state().easel.hand.brush.tip, Tip::Square);
+    key(&mut window, Modifiers::NONE, Key::F6);
+    assert_eq!(window.state().easel.mode, Mode::Split);
+    key(&mut window, Modifiers::NONE, Key::F1);
+    assert!(matches!(window.state().easel.dialog, Some(Dialog::Keys)));
+    click(&mut window, "Close");
+    assert!(window.state().easel.dialog.is_none());
+}
+
+#[test]
+fn letters_are_letters_while_someone_searches() {
+    let mut window = window();
+    key(&mut window, Modifiers::NONE, Key::Slash);
+    window.event(Event::Text("bui".into()));
+    key(&mut window, Modifiers::NONE, Key::B);
+    assert_eq!(window.state().easel.palette.search, "bui");
+    assert!(window.query_by_label("water").is_none());
+    key(&mut window, Modifiers::NONE, Key::Enter);
+    assert_eq!(window.state().easel.hand.class, 9);
+    assert!(
+        window.query_by_label("water").is_some(),
+        "the search is done"
+    );
+}
+
+#[test]
+fn zoom_and_position_are_shared_and_come_back() {
+    let mut window = window();
+    let before = place(&window, 0.0, 0.0);
+    key(&mut window, Modifiers::NONE, Key::Plus);
+    assert_ne!(place(&window, 0.0, 0.0), before);
+    key(&mut window, Modifiers::NONE, Key::N);
+    let easel = &window.state().easel;
+    let pane = window.get_by_label("Layout pane").rect();
+    assert_eq!(easel.view.scale(pane, easel.canvas.size()), 1.0);
+    key(&mut window, Modifiers::NONE, Key::F);
+    assert_eq!(place(&window, 0.0, 0.0), before);
+}
+
+/// Waits for the threads; the window itself never does.
+#[track_caller]
+fn until(window: &mut Window, what: &str, done: impl Fn(&Window) -> bool) {
+    let start = Instant::now();
+    while !done(window) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+        window.run();
+    }
+}
+
+fn write_path(window: &mut Window, path: &Path) {
+    match &mut window.state_mut().easel.dialog {
+        Some(Dialog::Path(sheet)) => sheet.text = path.display().to_string(),
+        _ => panic!("no path is asked for"),
+    }
+    window.run();
+}
+
+#[test]
+fn a_layout_is_saved_reopened_and_never_overwritten_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lake.png");
+    let mut window = window();
+    click(&mut window, "Fill");
+    click(&mut window, "water");
+    drag(&mut window, &[[0.5, 0.5]]);
+    assert!(window.state().easel.is_unsaved());
+    key(&mut window, Modifiers::COMMAND, Key::S);
+    write_path(&mut window, &path);
+    click(&mut window, "Save");
+    until(&mut window, "the layout is saved", |window| {
+        !window.state().easel.is_unsaved()
+    });
+    let bytes = std::fs::read(&path).unwrap();
+
+    key(&mut window, Modifiers::COMMAND, Key::N);
+    assert_eq!(count(&window, 6), 0);
+    key(&mut window, Modifiers::COMMAND, Key::O);
+    write_path(&mut window, &path);
+    click(&mut window, "Open");
+    until(&mut window, "the layout is open", |window| {
+        count(window, 6) == 65536
+    });
+    key(&mut window, Modifiers::COMMAND | Modifiers::SHIFT, Key::S);
+    click(&mut window, "Save");
+    until(&mut window, "the other file is noticed", |window| {
+        window.query_by_label("Replace").is_some()
+    });
+    click(&mut window, "Replace");
+    until(&mut window, "the layout is replaced", |window| {
+        window.state().easel.dialog.is_none()
+    });
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        bytes,
+        "the same layout, the same bytes"
+    );
+}
+
+#[test]
+fn bad_files_leave_the_canvas_and_tell_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("broken.png");
+    std::fs::write(&path, b"\x89PNG\r\n\x1a\nnothing").unwrap();
+    let mut window = window();
+    let before = window.state().easel.labels().clone();
+    window.state_mut().easel.drop_file(path);
+    until(&mut window, "the trouble is told", |window| {
+        window.query_by_label_contains("broken.png").is_some()
+    });
+    assert_eq!(*window.state().easel.labels(), before);
+    click(&mut window, "Dismiss");
+    assert!(window.query_by_label_contains("broken.png").is_none());
+}
+
+#[test]
+fn foreign_colours_are_asked_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("foreign.png");
+    image::RgbImage::from_pixel(8, 8, image::Rgb([42, 90, 180]))
+        .save(&path)
+        .unwrap();
+    let mut window = window();
+    window.state_mut().easel.drop_file(path);
+    until(&mut window, "the classes are asked for", |window| {
+        window.query_by_label("Class of #2a5ab4").is_some()
+    });
+    click(&mut window, "Open");
+    assert_eq!(count(&window, 6), 64, "the nearest colour is water");
+    assert!(
+        window.state().easel.file.is_none(),
+        "the file is not overwritten by a save"
+    );
+}
+
+#[test]
+fn a_crash_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let mut window = window_at(Some(home.clone()));
+    click(&mut window, "Fill");
+    click(&mut window, "flower");
+    drag(&mut window, &[[0.5, 0.5]]);
+    let recovery = Home::at(home.clone()).recovery();
+    let later = Instant::now() + Duration::from_secs(9);
+    window.state_mut().easel.autosave(later);
+    until(&mut window, "the copy is written", |_| recovery.exists());
+    // A crash leaves the copy, and the system frees the lock.
+    let left = home.join("unsaved-0.png");
+    std::fs::rename(&recovery, left).unwrap();
+    drop(window);
+
+    let mut window = window_at(Some(home.clone()));
+    click(&mut window, "Open it");
+    until(&mut window, "the layout is back", |window| {
+        count(window, 11) == 65536
+    });
+    assert!(window.state().easel.is_unsaved() && window.state().easel.file.is_none());
+}
+
+#[test]
+fn a_stalled_worker_does_not_stall_the_window() {
+    let mut window = window();
+    window.state_mut().easel.load("none.safetensors".into());
+    click(&mut window, "water");
+    let start = Instant::now();
+    for i in 0..50 {
+        let x = i as f32 / 50.0;
+        drag(&mut window, &[[x, 0.2], [x, 0.8]]);
+    }
+    assert!(window.state().easel.history.can_undo());
+    assert!(
+        start.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn an_idle_window_does_not_repaint() {
+    let mut window = window();
+    // Tooltips and cursors have come to rest after this.
+    window.run();
+    assert!(!window.ctx.has_requested_repaint());
+    let delay = window
+        .output()
+        .viewport_output
+        .values()
+        .map(|output| output.repaint_delay)
+        .min();
+    assert!(
+        delay.is_some_and(|delay| delay > Duration::from_secs(3600)),
+        "{delay:?}"
+    );
+}
+
+fn step(step: u64) -> TrainEvent {
+    TrainEvent::Step(StepReport {
+        step,
+        epoch: 1,
+        images: 4 * step,
+        epoch_images: 4 * step,
+        lr_g: 1e-4,
+        lr_d: 4e-4,
+        losses: vec![("GAN", 0.5), ("D_Fake", 1.0 / step as f32)],
+        seconds: 0.5,
+    })
+}
+
+#[test]
+fn training_takes_orders_from_its_buttons_and_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(&dir.path().join("run"), &Config::default()).unwrap();
+    let (events, heard) = Events::<News>::silent();
+    let mut window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .build_eframe(move |made| Monitor::live(&made.egui_ctx, heard));
+    window.run();
+    let (orders, taken) = crossbeam_channel::unbounded();
+    let (follower, config) = Follower::start(run.root(), events.clone(), true).unwrap();
+    let root = run.root().to_path_buf();
+    events.send(News::Live(Box::new(Live {
+        root,
+        config,
+        follower,
+        orders,
+    })));
+    events.send(News::Train(TrainEvent::Started(Started {
+        adapter: "an adapter".into(),
+        device_bytes: 3 << 20,
+        pictures: 40,
+        batches_per_epoch: 10,
+        epochs: 2,
+        step: 0,
+        images: 0,
+        total_images: 80,
+    })));
+    (1..=5).for_each(|n| events.send(News::Train(step(n))));
+    window.run();
+    assert!(
+        window
+            .query_by_label_contains("training · iteration 5")
+            .is_some()
+    );
+    assert!(window.query_by_label_contains("an adapter").is_some());
+    for (label, order) in [
+        ("Pause", Order::Pause),
+        ("Step", Order::Step),
+        ("Save now", Order::Save),
+        ("Resume", Order::Resume),
+    ] {
+        window.get_by_label(label).click();
+        window.run();
+        assert_eq!(taken.try_recv(), Ok(order), "{label}");
+    }
+    window.key_press(Key::P);
+    window.run();
+    assert_eq!(taken.try_recv(), Ok(Order::Pause));
+    assert!(window.query_by_label_contains("paused").is_some());
+    window.get_by_label("Stop").click();
+    window.run();
+    assert_eq!(taken.try_recv(), Ok(Order::Stop));
+    events.send(News::Train(TrainEvent::Ended(End::Interrupted)));
+    window.run();
+    assert!(window.query_by_label_contains("stopped").is_some());
+    drop(window);
+    assert!(taken.try_recv().is_err(), "nothing was ordered unasked");
+}
+
+#[test]
+fn controls_have_roles_and_names() {
+    let window = window();
+    for label in [
+        "Brush",
+        "Hand",
+        "water",
+        "Search classes",
+        "Size",
+        "Round",
+        "Split",
+        "File",
+        "Ground",
+    ] {
+        let nodes = window.query_all_by_label(label).count();
+        assert!(nodes > 0, "{label}");
+    }
+    let chosen = window.get_by_role_and_label(accesskit::Role::Button, "Brush");
+    assert_eq!(
+        chosen.accesskit_node().toggled(),
+        Some(accesskit::Toggled::True)
+    );
+}
