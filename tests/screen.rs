@@ -89,11 +89,15 @@ impl<'a> Painter<'a> {
         let start = Instant::now();
         while !path.exists() {
             assert!(start.elapsed() < Duration::from_secs(120), "{path:?}");
-            self.display.act(&["key Escape", key]);
+            // Keys of one frame count before its pointer: a stroke that ends with them would be given up.
+            std::thread::sleep(Duration::from_millis(500));
+            self.display.act(&[key]);
             // Letters that come before the sheet is seen are keys of the canvas.
             std::thread::sleep(Duration::from_millis(500));
             self.display.write(&path);
-            wait_for(&path, Duration::from_secs(3));
+            if !wait_for(&path, Duration::from_secs(3)) {
+                self.display.act(&["key Escape"]);
+            }
         }
         // The sheet is closed once the window has heard of it.
         std::thread::sleep(Duration::from_millis(500));
