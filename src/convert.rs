@@ -44,7 +44,12 @@ pub fn read_selected_weights(path: &Path, wanted: impl Fn(&str) -> bool) -> Resu
     let mut start = Vec::new();
     let prefix = (&file).take(pth::PREFIX as u64);
     { prefix }.read_to_end(&mut start).map_err(cannot_read)?;
-    let state = if pth::is_pth(&start) {
+    // The header of the other kind begins behind its length. What is neither is refused as what its name promises.
+    let named_pth = path
+        .extension()
+        .is_some_and(|end| end == "pth" || end == "pt");
+    let has_header = start.get(8) == Some(&b'{');
+    let state = if pth::is_pth(&start) || (named_pth && !has_header) {
         pth::read_from(file, path, wanted)?
     } else {
         let mut state = TensorFile::load(path, "weights")?.state;

@@ -313,6 +313,15 @@ fn files_that_do_not_belong_together_are_refused() {
         &["pth_kinds_zip.pth", "no generator"],
     );
 
+    for start in [0, 3, 200] {
+        let path = file("other.pth");
+        std::fs::write(&path, &[b'#'; 200][..start]).unwrap();
+        refused(
+            &[path],
+            &["other.pth, byte 0", "not a file that torch.save wrote"],
+        );
+    }
+
     let damaged = |change: &dyn Fn(&mut StateDict), parts: &[&str]| {
         let mut state = read_weights(&g).unwrap();
         change(&mut state);
