@@ -80,6 +80,7 @@ impl What {
         };
         let most = self.how_many.unwrap_or(usize::MAX);
         let jobs: Vec<Job> = found.into_iter().take(most).map(job).collect();
+        refuse_shared(&jobs)?;
         let mut outs = jobs.iter().flat_map(|job| &job.outs);
         match outs.find(|out| out.exists()) {
             Some(out) => Err(Error::Usage(format!(
@@ -179,6 +180,24 @@ impl What {
     }
 }
 
+/// Refuses layouts whose pictures would go by one name: `a.png` and `a.bmp`.
+fn refuse_shared(jobs: &[Job]) -> Result<()> {
+    let mut drawn = BTreeMap::new();
+    for job in jobs {
+        for out in &job.outs {
+            if let Some(first) = drawn.insert(out, &job.labels) {
+                return Err(Error::Usage(format!(
+                    "{} and {} would both be drawn as {}: rename one of them",
+                    first.display(),
+                    job.labels.display(),
+                    out.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The file of a picture; dots in its name are no ending.
 fn picture_of(out: &Path, name: &Path) -> PathBuf {
     let mut file = name.as_os_str().to_owned();
@@ -198,4 +217,35 @@ fn numbered(out: PathBuf, count: usize) -> Vec<PathBuf> {
         out.with_file_name(name)
     };
     (0..count).map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_one_name_are_refused_before_any_is_drawn() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.png", "b.png", "a.bmp"] {
+            std::fs::write(dir.path().join(name), b"").unwrap();
+        }
+        let what = What {
+            labels: dir.path().to_path_buf(),
+            instances: None,
+            no_instance: true,
+            dataset_mode: None,
+            phase: Phase::Val,
+            how_many: None,
+        };
+        let learned = Learned {
+            dataset_mode: DatasetMode::Custom,
+            space: LabelSpace::new(1, false, false),
+        };
+        let jobs = || what.jobs(&dir.path().join("out"), &learned, 2);
+        let error = jobs().err().unwrap();
+        assert!(error.to_string().contains("would both be drawn"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        std::fs::remove_file(dir.path().join("a.bmp")).unwrap();
+        assert_eq!(jobs().unwrap().len(), 2);
+    }
 }
