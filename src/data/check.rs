@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::classes::LabelSpace;
+use super::classes::{LabelSpace, UNLABELLED};
 use super::config::DataConfig;
 use super::files::{self, Fault};
 use super::folder::same_size;
@@ -35,6 +35,8 @@ pub struct Report {
     pub classes: Vec<Share>,
     /// Classes of the table that never occur.
     pub absent: Vec<String>,
+    /// Photos that viewers turn or mirror by a note in the file; they are read as stored, and their maps must fit that.
+    pub turned: Vec<PathBuf>,
     /// Everything wrong.
     pub problems: Vec<Problem>,
 }
@@ -117,6 +119,7 @@ pub fn check(config: &DataConfig, progress: &(dyn Fn(usize, usize) + Sync)) -> R
         .sum();
     let done = AtomicUsize::new(0);
     let mut problems = Vec::new();
+    let mut turned = Vec::new();
     let mut parts = Vec::new();
     let mut counts: BTreeMap<u32, (u64, usize)> = BTreeMap::new();
     for (phase, listing) in listings {
@@ -127,6 +130,9 @@ pub fn check(config: &DataConfig, progress: &(dyn Fn(usize, usize) + Sync)) -> R
         };
         let tallies: Vec<Tally> = listing.pairs.par_iter().map(read).collect();
         parts.push(part(phase, &listing, &tallies));
+        let photos = listing.pairs.iter().zip(&tallies);
+        let photos = photos.filter(|(_, tally)| tally.turned);
+        turned.extend(photos.map(|(pair, _)| pair.photo.clone()));
         problems.extend(listing.problems);
         for tally in tallies {
             problems.extend(tally.problems);
@@ -148,7 +154,10 @@ pub fn check(config: &DataConfig, progress: &(dyn Fn(usize, usize) + Sync)) -> R
         };
         counts.extend(dontcare.map(|count| (label_nc as u32, count)));
     }
-    Ok(report(space, guessed, parts, &counts, problems))
+    Ok(Report {
+        turned,
+        ..report(space, guessed, parts, &counts, problems)
+    })
 }
 
 /// The label space, where options or a class table say how many classes there are.
@@ -157,6 +166,42 @@ fn known_space(config: &DataConfig) -> Result<Option<LabelSpace>> {
         return Ok(None);
     }
     config.label_space().map(Some)
+}
+
+/// What the first label maps say about the number of classes, for the message that nothing gives it.
+pub(super) fn suggestion(config: &DataConfig) -> Result<String> {
+    /// Enough for most classes, and read in a moment.
+    const READ: usize = 32;
+    let listing =
+        list(config, Phase::Train, false)?.ok_or_else(|| no_part(config, Phase::Train))?;
+    let labels: Vec<_> = listing
+        .pairs
+        .iter()
+        .take(READ)
+        .map(|pair| &pair.labels)
+        .collect();
+    let mut highest = None;
+    for map in labels.iter().filter_map(|path| files::read_map(path).ok()) {
+        let files::Map::Values(ids) = map else {
+            return Ok(
+                "; the label maps are coloured, which needs such a table, with their colours"
+                    .into(),
+            );
+        };
+        let real = ids
+            .data
+            .into_iter()
+            .filter(|&id| id != u32::from(UNLABELLED));
+        highest = highest.max(real.max());
+    }
+    Ok(match highest {
+        Some(highest) if highest < 254 => format!(
+            "; the first {} label maps hold ids up to {highest}, as with --label-nc {}",
+            labels.len(),
+            highest + 1
+        ),
+        _ => String::new(),
+    })
 }
 
 /// A space in which every stored value is an id and 255 the don't-care label.
@@ -176,6 +221,7 @@ fn any_space(config: &DataConfig) -> Result<LabelSpace> {
 struct Tally {
     size: Option<[usize; 2]>,
     pixels: BTreeMap<u32, u64>,
+    turned: bool,
     problems: Vec<Problem>,
 }
 
@@ -200,6 +246,7 @@ fn read_pair(pair: &Pair, space: &LabelSpace) -> Tally {
     let mut tally = Tally::default();
     let photo = tally.keep(&pair.photo, files::read_photo(&pair.photo));
     tally.size = photo.map(|photo| [photo.width, photo.height]);
+    tally.turned = files::is_turned(&pair.photo);
     let labels = files::read_map(&pair.labels).and_then(|map| {
         files::to_ids(&map, space)
             .map_err(|message| Error::Data(format!("{}: {message}", pair.labels.display())))
@@ -286,6 +333,7 @@ fn report(
         guessed,
         parts,
         classes,
+        turned: Vec::new(),
         problems,
     }
 }
@@ -330,6 +378,15 @@ impl fmt::Display for Report {
                 0 => writeln!(f)?,
                 more => writeln!(f, " and {more} more")?,
             }
+        }
+        if let Some(first) = self.turned.first() {
+            writeln!(
+                f,
+                "photos that viewers turn (EXIF orientation) but networks see as stored: {}, first {}; maps must fit \
+                 them as stored",
+                self.turned.len(),
+                first.display()
+            )?;
         }
         match self.problems.len() {
             0 => writeln!(f, "\nnothing wrong")?,
@@ -442,6 +499,35 @@ mod tests {
         assert_eq!(shares, [(5, 3), (4, 2), (0, 1)]);
         assert_eq!(report.classes[0].name, "unlabelled");
         assert!(report.to_string().contains("guessed"));
+        let error = DataConfig::of_dir(dir.path()).label_space().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("the first 1 label maps hold ids up to 4, as with --label-nc 5"),
+            "{error}"
+        );
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn photos_that_viewers_turn_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "train", "a", &[0; 6]);
+        let straight = dir.path().join("train_img/a.png");
+        let photo = image::open(&straight).unwrap();
+        std::fs::remove_file(&straight).unwrap();
+        let mut jpeg = std::io::Cursor::new(Vec::new());
+        photo.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+        let jpeg = jpeg.into_inner();
+        let path = dir.path().join("train_img/a.jpg");
+        std::fs::write(&path, &jpeg).unwrap();
+        assert!(run(&DataConfig::of_dir(dir.path())).turned.is_empty());
+        // An Exif segment with one entry: orientation, one short, 6, a quarter turn.
+        let exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        std::fs::write(&path, [&jpeg[..2], exif, &jpeg[2..]].concat()).unwrap();
+        let report = run(&DataConfig::of_dir(dir.path()));
+        assert_eq!(report.turned, [path]);
+        assert!(report.is_ok() && report.to_string().contains("a.jpg; maps must fit"));
     }
 
     #[test]

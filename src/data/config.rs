@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::augment::{Geometry, Preprocess};
+use super::check::suggestion;
 use super::classes::{ClassTable, LabelSpace};
 use super::mode::DatasetMode;
 use crate::{Error, Result};
@@ -280,12 +281,12 @@ impl DataConfig {
     pub fn label_space(&self) -> Result<LabelSpace> {
         self.validate()?;
         let table = self.class_table()?;
-        let label_nc = self.label_nc.or(table.label_nc()).ok_or_else(|| {
-            Error::Usage(
-                "label_nc is missing: give the number of classes, or a class table (classes)"
-                    .into(),
-            )
-        })?;
+        let Some(label_nc) = self.label_nc.or(table.label_nc()) else {
+            return usage(format!(
+                "label_nc is missing: give the number of classes with --label-nc, or a class table with --classes{}",
+                suggestion(self)?
+            ));
+        };
         if !(1..=254).contains(&label_nc) {
             return usage(format!(
                 "label_nc = {label_nc}: 8-bit label maps hold 1 to 254 classes"

@@ -6,7 +6,8 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::codecs::bmp::BmpDecoder;
-use image::{DynamicImage, ImageFormat, ImageReader};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use png::{BitDepth, ColorType};
 use tiff::decoder::DecodingResult;
 
@@ -22,6 +23,14 @@ pub const EXTENSIONS: [&str; 9] = [
 pub fn read_photo(path: &Path) -> Result<Grid<[u8; 3]>> {
     let photo = decode(path, &read(path)?)?.into_rgb8();
     Ok(rgb_grid(&photo))
+}
+
+/// Whether viewers turn or mirror a photo before they show it, which no map follows.
+pub(super) fn is_turned(path: &Path) -> bool {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let decoder = reader.ok().and_then(|reader| reader.into_decoder().ok());
+    let orientation = decoder.and_then(|mut decoder| decoder.orientation().ok());
+    orientation.is_some_and(|orientation| orientation != Orientation::NoTransforms)
 }
 
 /// Reads a label map and turns what it stores into ids.
@@ -153,6 +162,7 @@ const NO_ID: u32 = u32::MAX;
 /// Reads a label or instance map as it is stored.
 pub(crate) fn read_map(path: &Path) -> Result<Map> {
     let bytes = read(path)?;
+    let ordinary = |pixels| map_of(pixels).map_err(|error| at(path, error));
     match image::guess_format(&bytes) {
         Ok(ImageFormat::Png) => decode_png_map(&bytes).map_err(|error| at(path, error)),
         Ok(ImageFormat::Jpeg) => Err(at(
@@ -162,21 +172,40 @@ pub(crate) fn read_map(path: &Path) -> Result<Map> {
         Ok(ImageFormat::Bmp) => decode_bmp_map(path, &bytes),
         Ok(ImageFormat::Tiff) => match decode_wide_tiff(&bytes) {
             Some(values) => Ok(Map::Values(values)),
-            None => decode(path, &bytes).map(map_of),
+            None => decode(path, &bytes).and_then(ordinary),
         },
-        _ => decode(path, &bytes).map(map_of),
+        _ => decode(path, &bytes).and_then(ordinary),
     }
 }
 
-fn map_of(pixels: DynamicImage) -> Map {
-    match pixels {
+fn map_of(pixels: DynamicImage) -> Result<Map, String> {
+    Ok(match pixels {
         DynamicImage::ImageLuma16(grey) => values(grey.width(), grey.height(), grey.into_raw()),
+        DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) => {
+            let colours = pixels.into_rgb16();
+            let [width, height] = [colours.width(), colours.height()].map(|size| size as usize);
+            Map::Colours(Grid::new(width, height, narrow(colours.as_raw())?))
+        }
         colours if colours.color().has_color() => Map::Colours(rgb_grid(&colours.into_rgb8())),
         grey => {
             let grey = grey.into_luma8();
             values(grey.width(), grey.height(), grey.into_raw())
         }
+    })
+}
+
+/// Colours of 16 bits a channel that 8 bits can tell, as converters write them: 0xabab or 0xab00 for 0xab.
+fn narrow(samples: &[u16]) -> Result<Vec<[u8; 3]>, String> {
+    let all = |fit: fn(u16) -> bool| samples.iter().all(|&sample| fit(sample));
+    if !all(|sample| sample % 0x101 == 0) && !all(|sample| sample % 0x100 == 0) {
+        return Err(
+            "has colours that take 16 bits a channel, of which 8 are read; save it with 8 bits, or as grey numbers"
+                .into(),
+        );
     }
+    let byte = |&sample: &u16| (sample >> 8) as u8;
+    let pixels = samples.as_chunks::<3>().0.iter();
+    Ok(pixels.map(|pixel| pixel.each_ref().map(byte)).collect())
 }
 
 fn values<T: Into<u32>>(width: u32, height: u32, data: Vec<T>) -> Map {
@@ -231,10 +260,15 @@ fn decode_png_map(bytes: &[u8]) -> Result<Map, String> {
     let [width, height] = [info.width, info.height].map(|size| size as usize);
     let channels = info.color_type.samples();
     let grey = !matches!(info.color_type, ColorType::Rgb | ColorType::Rgba);
-    if grey && info.bit_depth == BitDepth::Sixteen {
-        let sample = |pixel: &[u8]| u16::from_be_bytes([pixel[0], pixel[1]]);
-        let data = packed.chunks_exact(2 * channels).map(sample).collect();
-        return Ok(values(info.width, info.height, data));
+    if info.bit_depth == BitDepth::Sixteen {
+        let kept = if grey { 1 } else { 3 };
+        let pixels = packed.chunks_exact(2 * channels);
+        let samples = pixels.flat_map(|pixel| pixel.as_chunks::<2>().0.iter().take(kept));
+        let data: Vec<u16> = samples.map(|&pair| u16::from_be_bytes(pair)).collect();
+        return Ok(match grey {
+            true => values(info.width, info.height, data),
+            false => Map::Colours(Grid::new(width, height, narrow(&data)?)),
+        });
     }
     let samples = bytes_of_samples(&packed, &info);
     let pixels = samples.chunks_exact(channels);
@@ -250,11 +284,10 @@ fn decode_png_map(bytes: &[u8]) -> Result<Map, String> {
     })
 }
 
-/// One byte per sample: of 16-bit samples the high one.
+/// One byte per sample, of samples of 8 bits and less.
 fn bytes_of_samples(packed: &[u8], info: &png::OutputInfo) -> Vec<u8> {
     let bits = match info.bit_depth {
         BitDepth::Eight => return packed.to_vec(),
-        BitDepth::Sixteen => return packed.iter().step_by(2).copied().collect(),
         depth => depth as usize,
     };
     let mask = (1u8 << bits) - 1;
@@ -332,6 +365,18 @@ mod tests {
                 (Grayscale, Sixteen),
                 &[1, 0, 0, 2, 0, 3],
                 values(&[256, 2, 3]),
+            ),
+            (
+                (Rgba, Sixteen),
+                &[
+                    1, 1, 2, 2, 3, 3, 9, 8, 4, 4, 5, 5, 6, 6, 9, 8, 7, 7, 8, 8, 9, 9, 9, 8,
+                ],
+                Map::Colours(Grid::new(3, 1, vec![[1, 2, 3], [4, 5, 6], [7, 8, 9]])),
+            ),
+            (
+                (Rgb, Sixteen),
+                &[1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9, 0],
+                Map::Colours(Grid::new(3, 1, vec![[1, 2, 3], [4, 5, 6], [7, 8, 9]])),
             ),
             (
                 (Rgba, Eight),
@@ -422,6 +467,26 @@ mod tests {
             read_instances(&path).unwrap().data,
             [u32::MAX, 70_000, 70_001]
         );
+    }
+
+    #[test]
+    fn colours_that_take_more_than_eight_bits_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let png = dir.path().join("inst.png");
+        // Numbers 256 and 257 in the low channel.
+        let samples = [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1];
+        let kind = (ColorType::Rgb, BitDepth::Sixteen);
+        write_png(&png, [2, 1], kind, &samples);
+        let tiff = dir.path().join("inst.tif");
+        DynamicImage::ImageRgb16(
+            image::ImageBuffer::from_raw(2, 1, vec![0, 0, 256, 0, 0, 257]).unwrap(),
+        )
+        .save(&tiff)
+        .unwrap();
+        for path in [png, tiff] {
+            let message = read_instances(&path).unwrap_err().to_string();
+            assert!(message.contains("take 16 bits a channel"), "{message}");
+        }
     }
 
     #[test]

@@ -171,10 +171,11 @@ fn add_shelf(
         if counts[kind] == 0 {
             let (what, endings) = (KINDS[kind], place.endings());
             let chosen = selection.map_or("", |_| " among the chosen names");
-            problems.push(Problem {
+            let problem = Problem {
                 file: place.folder.clone(),
                 message: format!("holds no {what}{chosen} ({endings})"),
-            });
+            };
+            problems.push(hint(problem, kind));
         }
     }
     if selection.is_some() && counts == [0; 3] {
@@ -291,7 +292,30 @@ fn found(config: &DataConfig, place: &Place) -> Result<Vec<(String, PathBuf)>, P
 }
 
 /// Files of a folder and its sub-folders that may be pictures, but hidden ones.
+///
+/// # Errors
+/// If a folder cannot be listed, or links lead back into one that is being listed.
 pub(super) fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    walk_below(folder, &mut Vec::new(), found)?;
+    found.sort();
+    Ok(())
+}
+
+/// `above` are the folders that it lies in, without links.
+fn walk_below(
+    folder: &Path,
+    above: &mut Vec<PathBuf>,
+    found: &mut Vec<PathBuf>,
+) -> std::io::Result<()> {
+    let real = folder.canonicalize()?;
+    if above.contains(&real) {
+        return Err(std::io::Error::other(format!(
+            "{} leads back to {}, which it lies in; remove that link",
+            folder.display(),
+            real.display()
+        )));
+    }
+    above.push(real);
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with('.') {
@@ -299,12 +323,12 @@ pub(super) fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<(
         }
         let path = entry.path();
         if path.is_dir() {
-            walk(&path, found)?;
+            walk_below(&path, above, found)?;
         } else if is_picture(&path) {
             found.push(path);
         }
     }
-    found.sort();
+    above.pop();
     Ok(())
 }
 
@@ -363,6 +387,25 @@ mod tests {
     use super::*;
     use crate::data::fixture::data_set;
     use crate::data::{Folder, LabelSpace};
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_back_are_refused() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        data_set(dir.path(), &["a/1", "b/2"]);
+        let labels = dir.path().join("train_label");
+        // Another folder may be linked; two that hold each other have no end.
+        symlink(labels.join("b"), dir.path().join("train_label/c")).unwrap();
+        assert_eq!(pictures(&labels).unwrap().len(), 3);
+        symlink(labels.join("b"), labels.join("a/b")).unwrap();
+        symlink(labels.join("a"), labels.join("b/a")).unwrap();
+        let error = pictures(&labels).unwrap_err().to_string();
+        assert!(error.contains("remove that link"), "{error}");
+        let config = DataConfig::of_dir(dir.path());
+        let listing = list(&config, Phase::Train, false).unwrap().unwrap();
+        assert!(listing.problems[0].message.contains("remove that link"));
+    }
 
     #[test]
     fn digits_compare_as_numbers() {
