@@ -100,7 +100,7 @@ impl Config {
             .map_err(|error: toml::de::Error| Error::Usage(one_line(&error.to_string())))?;
         if !load_size_given {
             let (load, crop) = mode.load_by_crop();
-            config.data.load_size = (config.model.crop_size * load).div_ceil(crop);
+            config.data.load_size = config.model.crop_size.saturating_mul(load).div_ceil(crop);
         }
         Ok(config)
     }

@@ -145,13 +145,22 @@ fn bar(total: u64, what: &'static str) -> ProgressBar {
     ProgressBar::new(total).with_style(style).with_message(what)
 }
 
+/// The widest texture of most devices, and more than any network here fills.
+const MAX_SIDE: usize = 16384;
+
 /// Parses `WxH`.
 fn size(text: &str) -> Result<[usize; 2], String> {
     let sides = text.split_once('x').and_then(|(width, height)| {
-        let side = |text: &str| text.parse().ok().filter(|&side: &usize| side > 0);
+        let side = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|side| (1..=MAX_SIDE).contains(side))
+        };
         Some([side(width)?, side(height)?])
     });
-    sides.ok_or_else(|| format!("{text:?} is not of the form 256x256, width first"))
+    sides.ok_or_else(|| {
+        format!("{text:?} is not of the form 256x256, width first, with sides of up to {MAX_SIDE} pixels")
+    })
 }
 
 #[cfg(test)]

@@ -108,7 +108,16 @@ fn start(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
 
 fn resume(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
     let run = RunFolder::open(&args.out)?;
-    let mut checkpoint = Checkpoint::load(&run.shelf().newest()?)?;
+    let shelf = run.shelf();
+    let loaded = Checkpoint::load(&shelf.newest()?);
+    let mut checkpoint = match (loaded, shelf.steps()?.as_slice()) {
+        (Err(Error::Data(why)), [.., before, _]) => {
+            return Err(Error::Data(format!(
+                "{why}; to go on from iteration {before} move that file away"
+            )));
+        }
+        (loaded, _) => loaded?,
+    };
     checkpoint.config = checkpoint.config.change(flags)?;
     Session::resume(&Gpu::open(adapter)?, checkpoint, run)
 }

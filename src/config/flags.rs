@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use toml::{Table, Value};
@@ -109,7 +110,10 @@ impl FromArgMatches for ConfigFlags {
         config.loss.update_from_arg_matches(matches)?;
         config.optim.update_from_arg_matches(matches)?;
         config.train.update_from_arg_matches(matches)?;
-        let mut table = Table::try_from(&config).expect("a configuration is a table");
+        // Files of options hold whole numbers of 63 bits.
+        let table = Table::try_from(&config);
+        let mut table = table
+            .map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?;
         // A flag of the model says it for the data set too.
         if let Some(Value::Table(data)) = table.get_mut("data") {
             for (_, name) in super::SHARED {
@@ -145,6 +149,15 @@ mod tests {
         let command = ConfigFlags::augment_args(Command::new("train"));
         let matches = command.try_get_matches_from(line.split_whitespace())?;
         Ok(ConfigFlags::from_arg_matches(&matches)?.0)
+    }
+
+    #[test]
+    fn numbers_out_of_all_bounds_are_refused() {
+        let error = flags("train --crop-size 18446744073709551615").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ValueValidation);
+        let table = flags("train --crop-size 9223372036854775807").unwrap();
+        let config = Config::merge(None, Table::new(), table).unwrap();
+        assert!(config.data.load_size > 1 << 55);
     }
 
     #[test]

@@ -270,7 +270,9 @@ impl TrainConfig {
 fn not_negative(values: &[(&str, f64)]) -> Result<()> {
     let bad = values.iter().find(|(_, x)| !(x.is_finite() && *x >= 0.0));
     match bad {
-        Some((name, value)) => usage(format!("{name} = {value} must not be negative")),
+        Some((name, value)) => usage(format!(
+            "{name} = {value} must be a number, and not negative"
+        )),
         None => Ok(()),
     }
 }
