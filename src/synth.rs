@@ -19,7 +19,7 @@
 //! let dusk = spadework::data::files::read_photo("dusk.jpg".as_ref())?;
 //! let dusk = generator.encode(&dusk)?.mean();
 //! let chance = generator.random_style(7)?;
-//! let picture = generator.synth_in_style(&layout, &dusk.mix(&chance, 0.5))?;
+//! let picture = generator.synth_in_style(&layout, &dusk.mix(&chance, 0.5)?)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -108,7 +108,7 @@ impl Generator {
     /// newest weights take the average away before ([`StateDict::take_average`]).
     ///
     /// # Errors
-    /// If its tensors do not fit its configuration, or a setting is not built yet.
+    /// If its tensors do not fit its configuration.
     pub fn new(gpu: &Arc<Gpu>, checkpoint: Checkpoint) -> Result<Self> {
         let Checkpoint {
             config,

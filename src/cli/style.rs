@@ -83,8 +83,13 @@ impl Styles {
         let name = path.display();
         Ok(match self.style_sample {
             true => {
-                let sample = |seed| Some((encoded.sample(seed), format!("{name}, seed {seed}")));
-                seeds.map(sample).collect()
+                let sample = |seed| {
+                    Ok(Some((
+                        encoded.sample(seed)?,
+                        format!("{name}, seed {seed}"),
+                    )))
+                };
+                seeds.map(sample).collect::<Result<_>>()?
             }
             false => vec![Some((encoded.mean(), name.to_string()))],
         })
@@ -100,8 +105,8 @@ impl Styles {
         let step = |i| {
             let share = i as f32 / steps as f32;
             let name = format!("{from} to {to}, {:.0} %", 100.0 * share);
-            Some((first.mix(&last, share), name))
+            Ok(Some((first.mix(&last, share)?, name)))
         };
-        Ok((0..=steps).map(step).collect())
+        (0..=steps).map(step).collect()
     }
 }

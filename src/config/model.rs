@@ -240,7 +240,7 @@ impl ModelConfig {
 
     /// Refuses what cannot be built.
     ///
-    /// # Errors.
+    /// # Errors
     /// Names the option and the way out.
     pub fn validate(&self) -> Result<()> {
         if !(1..=MAX_CLASSES).contains(&self.label_nc) {

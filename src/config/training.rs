@@ -160,12 +160,16 @@ impl OptimConfig {
 
     pub(super) fn validate(&self) -> Result<()> {
         not_negative(&[("lr", self.lr)])?;
+        if !(2.0 * self.lr as f32).is_finite() {
+            return usage(format!("lr = {} is no rate in single precision", self.lr));
+        }
         let (beta1, beta2) = self.betas();
         let ema = self.ema.unwrap_or_default();
         for (name, beta) in [("beta1", beta1), ("beta2", beta2), ("ema", ema)] {
-            if !(0.0..1.0).contains(&beta) {
+            // The device computes in single precision, where nearly 0 is 0 and nearly 1 is 1.
+            if !(0.0..1.0).contains(&(beta as f32)) || (beta == 0.0) != (beta as f32 == 0.0) {
                 return usage(format!(
-                    "{name} = {beta} must be at least 0 and less than 1"
+                    "{name} = {beta} must be at least 0 and less than 1, in single precision too"
                 ));
             }
         }

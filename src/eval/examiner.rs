@@ -183,7 +183,7 @@ impl<'a> Examiner<'a> {
         let mut pictures = Vec::new();
         for step in 0..STEPS {
             let share = step as f32 / (STEPS - 1) as f32;
-            let style = ends[0].mix(&ends[1], share);
+            let style = ends[0].mix(&ends[1], share)?;
             pictures.push(self.draw(truth, &truth.scene.labels, Some(&style))?);
         }
         self.answers

@@ -105,7 +105,7 @@ impl Memory {
     /// Plans both uses for a target.
     ///
     /// # Errors
-    /// If a setting is not built yet, or the target cannot hold a plan.
+    /// If the configuration cannot be used, or the target cannot hold a plan.
     pub fn of(config: &Config, target: &Target) -> Result<Self> {
         let model = &config.model;
         let inputs = Inputs::synthesis(model, 1, model.latent());
@@ -128,7 +128,7 @@ impl Memory {
 /// Bytes on the device that a training takes.
 ///
 /// # Errors
-/// If a setting is not built yet, or the target cannot hold a plan.
+/// If the configuration cannot be used, or the target cannot hold a plan.
 pub(super) fn training_bytes(training: &Training, target: &Target) -> Result<u64> {
     training.model.validate()?;
     let params = training.params();
@@ -143,7 +143,7 @@ pub(super) fn training_bytes(training: &Training, target: &Target) -> Result<u64
 /// Multiply-adds that the generator executes for one label map, its distinct windows computed once each.
 ///
 /// # Errors
-/// If a setting is not built yet, an id has no channel, or the target cannot hold the plan.
+/// If the configuration cannot be used, an id has no channel, or the target cannot hold the plan.
 pub fn executed_macs(config: &ModelConfig, map: &IdMap, target: &Target) -> Result<u64> {
     let inputs = Inputs::synthesis(config, 1, config.latent());
     let graph = synthesis_graph(config, &generator_params(config), &inputs, Look::default())?;

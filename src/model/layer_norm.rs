@@ -10,13 +10,14 @@ use crate::{Error, Result};
 
 /// Tensors of [`layer_norm`].
 ///
-/// Scales of batch norms start around 1, as the published initialiser draws them; it leaves those of other norms be.
+/// Scales of batch norms start around 1, `init_variance` wide, as the published initialiser draws them; it leaves those
+/// of other norms be.
 pub fn layer_norm_params(p: &mut Params, name: &str, c: usize, kind: NormKind) {
     let start = match kind {
         NormKind::None | NormKind::Instance => return,
         NormKind::Batch | NormKind::SyncBatch => Init::Normal {
             mean: 1.0,
-            std: 0.02,
+            std: p.init().init_variance,
         },
         NormKind::Group(_) => Init::Constant(1.0),
     };
@@ -49,7 +50,8 @@ pub fn layer_norm(net: &mut Net, x: ValueId, name: &str, kind: NormKind) -> Resu
             if !c.is_multiple_of(groups) {
                 return Err(Error::Usage(format!(
                     "norm {kind}: {c} channels of {name} do not fall into {groups} groups; choose a number of groups \
-                     that divides ndf for norm_D and ngf for norm_E"
+                     that divides the width of every layer: ndf for norm_D and ngf for norm_E, doubled from layer to \
+                     layer up to 512"
                 )));
             }
             let eps = EPSILON;

@@ -3,6 +3,7 @@
 //! Every extent of every published tensor follows from one option or two, so a message can name them.
 
 use crate::Error;
+use crate::state::AVERAGES;
 
 const LABELS: &str = "label_nc, contain_dontcare_label or no_instance";
 const WIDTH_OR_KIND: &str = "ngf or net_g";
@@ -53,6 +54,7 @@ fn options(name: &str, found: &[usize], wanted: &[usize]) -> Vec<&'static str> {
 
 /// The option behind one extent of a tensor of this many.
 fn option_of(name: &str, axes: usize, axis: usize) -> Option<&'static str> {
+    let name = name.strip_prefix(AVERAGES).unwrap_or(name);
     let (network, rest) = name.split_once('.')?;
     let leaf = rest.rsplit('.').nth(1)?;
     Some(match (network, leaf, axes, axis) {
@@ -77,6 +79,9 @@ fn option_of(name: &str, axes: usize, axis: usize) -> Option<&'static str> {
 
 /// The option that decides whether there is such a tensor.
 fn absence(name: &str) -> Option<&'static str> {
+    if name.starts_with(AVERAGES) {
+        return Some("ema");
+    }
     let (network, rest) = name.split_once('.')?;
     let is_norm = ["running_mean", "running_var"]
         .iter()

@@ -81,19 +81,19 @@ pub enum Init {
 }
 
 impl Init {
-    /// How filters start, and how their bias does.
+    /// How filters start; biases start at zero whatever the type, in the published code too.
     ///
     /// Spectrally normalised filters of models trained on GPUs kept the framework's default, uniform by fan in,
     /// because the initialiser missed them there; their bias it reached. Sigma removes the scale of such a weight, but
     /// Adam's effective step size depends on it.
-    fn filters([cout, cin, kh, kw]: [usize; 4], spectral: bool, config: InitConfig) -> [Self; 2] {
+    fn filters([cout, cin, kh, kw]: [usize; 4], spectral: bool, config: InitConfig) -> Self {
         let (fan_in, fan_out) = ((cin * kh * kw) as f64, (cout * kh * kw) as f64);
         let gain = config.init_variance;
         let normal = |std| Self::Normal { mean: 0.0, std };
         let by_fan_in = Self::Uniform {
             bound: 1.0 / fan_in.sqrt(),
         };
-        let filters = match config.init_type {
+        match config.init_type {
             _ if spectral && config.spectral_init == SpectralInit::Gpu => by_fan_in,
             InitType::Normal => normal(gain),
             InitType::Xavier => normal(gain * (2.0 / (fan_in + fan_out)).sqrt()),
@@ -103,12 +103,7 @@ impl Init {
             InitType::Kaiming => normal((2.0 / fan_in).sqrt()),
             InitType::Orthogonal => Self::Orthogonal { gain },
             InitType::None => by_fan_in,
-        };
-        let bias = match config.init_type {
-            InitType::None => by_fan_in,
-            _ => Self::Constant(0.0),
-        };
-        [filters, bias]
+        }
     }
 }
 
@@ -255,6 +250,11 @@ impl Params {
         }
     }
 
+    /// How filters that are added start.
+    pub fn init(&self) -> InitConfig {
+        self.init
+    }
+
     /// Adds a tensor.
     pub fn push(&mut self, spec: ParamSpec) {
         let earlier = self.by_name.insert(spec.name.clone(), self.specs.len());
@@ -265,7 +265,7 @@ impl Params {
     /// Adds learned filters: `NAME.weight`, or `NAME.weight_orig` with its singular vectors.
     pub fn conv(&mut self, name: &str, dims: [usize; 4], spectral: bool, bias: bool) {
         let [cout, cin, kh, kw] = dims;
-        let starts = Init::filters(dims, spectral, self.init);
+        let filters = Init::filters(dims, spectral, self.init);
         let mut push = |suffix: &str, dims: &[usize], layout, role, init| {
             self.push(ParamSpec {
                 name: format!("{name}.{suffix}"),
@@ -275,11 +275,16 @@ impl Params {
                 init,
             });
         };
-        let [filters, bias_start] = starts;
         let weight = if spectral { "weight_orig" } else { "weight" };
         push(weight, &dims, Layout::Filter, Role::Trained, filters);
         if bias {
-            push("bias", &[cout], Layout::Vector, Role::Trained, bias_start);
+            push(
+                "bias",
+                &[cout],
+                Layout::Vector,
+                Role::Trained,
+                Init::Constant(0.0),
+            );
         }
         if spectral {
             push(
@@ -303,7 +308,8 @@ impl Params {
     /// Adds a linear layer, out x in, and its bias.
     pub fn linear(&mut self, name: &str, dims: [usize; 2], layout: Layout) {
         let [out, inputs] = dims;
-        let [weight, bias] = Init::filters([out, inputs, 1, 1], false, self.init);
+        let weight = Init::filters([out, inputs, 1, 1], false, self.init);
+        let bias = Init::Constant(0.0);
         let of_bias = match layout {
             Layout::ToMap { .. } => layout,
             _ => Layout::Vector,

@@ -36,12 +36,17 @@ impl Style {
 
     /// The style a share of the straight way to another: 0 is this one, 1 the other.
     ///
-    /// # Panics
-    /// If the styles have different lengths.
-    pub fn mix(&self, other: &Self, share: f32) -> Self {
-        assert_eq!(self.0.len(), other.0.len(), "coordinates of two styles");
+    /// # Errors
+    /// If the styles have different lengths, being those of different generators, or the share is not finite.
+    pub fn mix(&self, other: &Self, share: f32) -> Result<Self> {
+        let [own, others] = [self, other].map(|style| style.0.len());
+        if own != others {
+            return Err(Error::Usage(format!(
+                "a style of {own} coordinates cannot be mixed with one of {others}: they belong to different generators"
+            )));
+        }
         let pairs = self.0.iter().zip(&other.0);
-        Self(pairs.map(|(a, b)| a * (1.0 - share) + b * share).collect())
+        Self::new(pairs.map(|(a, b)| a * (1.0 - share) + b * share).collect())
     }
 }
 
@@ -61,15 +66,15 @@ impl Encoded {
     }
 
     /// A random style of the distribution, the same for the same seed.
-    pub fn sample(&self, seed: u64) -> Style {
+    ///
+    /// # Errors
+    /// If the distribution is so wide that a coordinate is not finite.
+    pub fn sample(&self, seed: u64) -> Result<Style> {
         let noise = Style::random(self.mu.len(), seed).0;
         let deviation = |logvar: f32| libm::expf(0.5 * logvar);
         let terms = self.mu.iter().zip(&self.logvar).zip(noise);
-        Style(
-            terms
-                .map(|((mu, &logvar), noise)| mu + noise * deviation(logvar))
-                .collect(),
-        )
+        let coordinates = terms.map(|((mu, &logvar), noise)| mu + noise * deviation(logvar));
+        Style::new(coordinates.collect())
     }
 }
 
@@ -94,8 +99,15 @@ mod tests {
     #[test]
     fn mixing_begins_at_one_style_and_ends_at_the_other() {
         let [a, b] = [1, 2].map(|seed| Style::random(7, seed));
-        assert_eq!((a.mix(&b, 0.0), a.mix(&b, 1.0)), (a.clone(), b.clone()));
-        let half = a.mix(&b, 0.5);
+        let mix = |share| a.mix(&b, share).unwrap();
+        assert_eq!((mix(0.0), mix(1.0)), (a.clone(), b.clone()));
+        let half = mix(0.5);
+        assert!(a.mix(&b, f32::NAN).is_err());
+        let error = a.mix(&Style::random(b.0.len() + 1, 1), 0.5).unwrap_err();
+        assert!(
+            error.to_string().contains("different generators"),
+            "{error}"
+        );
         assert_eq!(half.0[3], a.0[3] * 0.5 + b.0[3] * 0.5);
     }
 
@@ -106,7 +118,7 @@ mod tests {
             logvar: vec![f32::NEG_INFINITY, 0.0],
         };
         let noise = Style::random(2, 9).0;
-        assert_eq!(encoded.sample(9).0, [5.0, -5.0 + noise[1]]);
+        assert_eq!(encoded.sample(9).unwrap().0, [5.0, -5.0 + noise[1]]);
         assert_eq!(encoded.mean().0, [5.0, -5.0]);
         assert!(Style::new(vec![0.0, f32::NAN]).is_err());
     }

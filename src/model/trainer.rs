@@ -308,18 +308,23 @@ impl Trainer {
     /// If a loss or gradient is not finite: then the step in question changed nothing. If the batch does not fit, or
     /// the device was lost.
     pub fn step(&mut self, feed: &Feed, schedule: Schedule) -> Result<Losses> {
+        // All of it is refused or accepted before anything runs, so a wrong batch changes nothing.
         self.upload(feed)?;
+        if self.training.model.use_vae {
+            if schedule.generator.is_some() {
+                self.upload_noise("G", feed.noise[0])?;
+            }
+            self.upload_noise("D", feed.noise[1])?;
+        }
         let start = Instant::now();
         let adam = self.training.optimiser();
         if let Some(rate) = schedule.generator {
-            self.upload_noise("G", feed.noise[0])?;
             if let Some(decay) = self.training.ema {
                 let share = share(decay, self.generator.updates);
                 self.store.write(SHARE, &[share, 0.0, 0.0, 0.0])?;
             }
             self.generator.submit(&mut self.store, &adam, rate)?;
         }
-        self.upload_noise("D", feed.noise[1])?;
         let rate = schedule.discriminator;
         self.discriminator.submit(&mut self.store, &adam, rate)?;
         let mut losses = Losses::default();
@@ -402,10 +407,8 @@ impl Trainer {
         self.store.write(&self.inputs.photos_name(), &photos)
     }
 
+    /// Noise for the styles of a step.
     fn upload_noise(&mut self, step: &str, noise: &[f32]) -> Result<()> {
-        if !self.training.model.use_vae {
-            return Ok(());
-        }
         let shape = self.inputs.styles_shape();
         if noise.len() != shape.len() {
             return Err(Error::Data(format!(
