@@ -189,8 +189,6 @@ mod tests {
                     "dark {dark}: {front:?} on {back:?} is {contrast:.2}"
                 );
             }
-            let weak = visuals.weak_text_color().blend(visuals.panel_fill);
-            let _ = weak;
         }
     }
 }

@@ -53,6 +53,14 @@ impl Calibration {
         self.executor.own_bytes()
     }
 
+    /// Forgets the batches of an estimate that did not come to its end.
+    pub fn begin(&mut self) {
+        self.batches = 0;
+        self.norms
+            .iter_mut()
+            .for_each(|norm| norm.sums = Default::default());
+    }
+
     /// Adds the batch on the device.
     pub(super) fn observe(&mut self, store: &Store) -> Result<()> {
         if self.norms.is_empty() {

@@ -310,12 +310,10 @@ impl Trainer {
     pub fn step(&mut self, feed: &Feed, schedule: Schedule) -> Result<Losses> {
         // All of it is refused or accepted before anything runs, so a wrong batch changes nothing.
         self.upload(feed)?;
-        if self.training.model.use_vae {
-            if schedule.generator.is_some() {
-                self.upload_noise("G", feed.noise[0])?;
-            }
-            self.upload_noise("D", feed.noise[1])?;
+        if schedule.generator.is_some() {
+            self.upload_noise("G", feed.noise[0])?;
         }
+        self.upload_noise("D", feed.noise[1])?;
         let start = Instant::now();
         let adam = self.training.optimiser();
         if let Some(rate) = schedule.generator {
@@ -407,8 +405,11 @@ impl Trainer {
         self.store.write(&self.inputs.photos_name(), &photos)
     }
 
-    /// Noise for the styles of a step.
+    /// Noise for the styles of a step, where there are any.
     fn upload_noise(&mut self, step: &str, noise: &[f32]) -> Result<()> {
+        if !self.training.model.use_vae {
+            return Ok(());
+        }
         let shape = self.inputs.styles_shape();
         if noise.len() != shape.len() {
             return Err(Error::Data(format!(

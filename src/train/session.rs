@@ -25,7 +25,7 @@ use crate::model::init::normal;
 use crate::model::vgg::vgg_params;
 use crate::model::{Calibration, Feed, Keep, Losses, Schedule, Trainer, Training};
 use crate::picture::{self, Picture};
-use crate::state::StateDict;
+use crate::state::{AVERAGES, StateDict};
 use crate::{Error, Result};
 
 /// An epoch that training never reaches: its batches are those that running statistics are estimated over.
@@ -41,6 +41,8 @@ pub struct Session {
     loader: Loader,
     batcher: Arc<Batcher>,
     calibration: Option<Calibration>,
+    /// Those of its last step: iterations that go without one show them again, as the published console does.
+    generator_losses: Vec<(&'static str, f32)>,
     calibrated_step: Option<u64>,
     samples: Samples,
     progress: Progress,
@@ -95,6 +97,15 @@ impl Session {
             }
         }
         trainer.start_average()?;
+        if networks
+            .tensors
+            .keys()
+            .any(|name| name.starts_with(AVERAGES))
+        {
+            notices.push(
+                "the moving average of the checkpoint stays behind: training starts from its newest weights".into(),
+            );
+        }
         load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
         let run = RunFolder::create(root, &config)?;
         Ok(Self {
@@ -103,6 +114,7 @@ impl Session {
             loader: parts.loader,
             batcher: parts.batcher,
             calibration: parts.calibration,
+            generator_losses: Vec::new(),
             calibrated_step: None,
             samples: parts.samples,
             progress: Progress {
@@ -161,6 +173,7 @@ impl Session {
             loader: parts.loader,
             batcher: parts.batcher,
             calibration: parts.calibration,
+            generator_losses: Vec::new(),
             calibrated_step: None,
             samples: parts.samples,
             saved_step: Some(progress.step),
@@ -225,14 +238,15 @@ impl Session {
         })
     }
 
-    /// Saves the last whole iteration after an error, if it is not saved yet and can be.
+    /// Saves the last whole iteration after an error, if it is not saved yet and can be: with training's own statistics,
+    /// because what estimates them anew may be what failed.
     fn rescue(&mut self, hear: &mut Listener) -> Result<()> {
         let step = self.progress.step;
         let is_new = step > 0 && self.saved_step != Some(step);
         if !is_new || !self.trainer.is_between_iterations() {
             return Ok(());
         }
-        match self.save(hear) {
+        match self.write(hear) {
             Ok(()) => Ok(()),
             Err(error) => hear(&TrainEvent::Notice(format!(
                 "iteration {step} could not be saved: {error}"
@@ -299,7 +313,8 @@ impl Session {
         let start = Instant::now();
         let (position, batch) = self.loader.next_batch()?;
         let (lr_g, lr_d) = self.config.optim.rates(position.epoch as usize + 1);
-        let losses = self.step(position, &batch, (lr_g, lr_d))?;
+        let losses = self.step(position, &batch, (lr_g, lr_d))?.0;
+        let losses = self.with_generator_losses(losses);
         let progress = &mut self.progress;
         progress.step += 1;
         progress.images += self.config.train.batch_size as u64;
@@ -311,7 +326,7 @@ impl Session {
             epoch_images: (position.batch + 1) * self.config.train.batch_size as u64,
             lr_g,
             lr_d,
-            losses: losses.0,
+            losses,
             seconds: start.elapsed().as_secs_f64(),
         };
         if self.fires(self.config.train.print_freq) {
@@ -328,6 +343,20 @@ impl Session {
             self.save(hear)?;
         }
         Ok(())
+    }
+
+    /// Losses of an iteration, those of the generator's last step among them.
+    fn with_generator_losses(
+        &mut self,
+        losses: Vec<(&'static str, f32)>,
+    ) -> Vec<(&'static str, f32)> {
+        let is_of_discriminator = |(name, _): &(&str, f32)| name.starts_with("D_");
+        let (discriminator, generator): (Vec<_>, Vec<_>) =
+            losses.into_iter().partition(is_of_discriminator);
+        if !generator.is_empty() {
+            self.generator_losses = generator;
+        }
+        [self.generator_losses.clone(), discriminator].concat()
     }
 
     fn step(&mut self, position: Position, batch: &Batch, rates: (f64, f64)) -> Result<Losses> {
@@ -415,6 +444,15 @@ impl Session {
         let Some(mut calibration) = self.calibration.take() else {
             return Ok(());
         };
+        calibration.begin();
+        let done = self.observe(&mut calibration);
+        self.calibration = Some(calibration);
+        done?;
+        self.calibrated_step = Some(self.progress.step);
+        Ok(())
+    }
+
+    fn observe(&mut self, calibration: &mut Calibration) -> Result<()> {
         let wanted = self.config.train.recalibrate;
         let order = self.batcher.order(CALIBRATION_EPOCH);
         for i in 0..wanted.min(self.batcher.batches_per_epoch()) {
@@ -426,16 +464,17 @@ impl Session {
                 windows: &batch.windows,
                 noise: [&noise, &[]],
             };
-            self.trainer.observe(&mut calibration, &feed)?;
+            self.trainer.observe(calibration, &feed)?;
         }
-        self.trainer.recalibrate(&mut calibration)?;
-        self.calibration = Some(calibration);
-        self.calibrated_step = Some(self.progress.step);
-        Ok(())
+        self.trainer.recalibrate(calibration)
     }
 
     fn save(&mut self, hear: &mut Listener) -> Result<()> {
         self.recalibrate()?;
+        self.write(hear)
+    }
+
+    fn write(&mut self, hear: &mut Listener) -> Result<()> {
         self.progress.adam_steps = self.trainer.updates();
         let checkpoint = Checkpoint {
             config: self.config.clone(),
