@@ -260,7 +260,7 @@ impl Session {
         limit: Option<u64>,
         hear: &mut Listener,
     ) -> Result<End> {
-        hear(&TrainEvent::Started(self.started()))?;
+        hear(&TrainEvent::Started(self.started(limit)))?;
         for notice in std::mem::take(&mut self.notices) {
             hear(&TrainEvent::Notice(notice))?;
         }
@@ -293,10 +293,11 @@ impl Session {
         Ok(end)
     }
 
-    fn started(&self) -> Started {
+    fn started(&self, limit: Option<u64>) -> Started {
         let batches_per_epoch = self.loader.batches_per_epoch();
         let epochs = self.config.optim.epochs() as u64;
         let calibration = self.calibration.as_ref().map(Calibration::bytes);
+        let steps = (epochs * batches_per_epoch).min(limit.unwrap_or(u64::MAX));
         Started {
             adapter: self.origin.adapter.clone(),
             device_bytes: self.trainer.bytes() + calibration.unwrap_or_default(),
@@ -305,7 +306,7 @@ impl Session {
             epochs,
             step: self.progress.step,
             images: self.progress.images,
-            total_images: epochs * batches_per_epoch * self.config.train.batch_size as u64,
+            total_images: steps * self.config.train.batch_size as u64,
         }
     }
 
