@@ -3,16 +3,18 @@
 //! The panels show this state and call these functions; keys and menus come as [`Command`]s, news from the threads as
 //! [`Event`]s. Nothing here waits.
 
+mod files;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use eframe::egui::{ColorImage, Context, TextureHandle, ViewportCommand};
 
 use super::canvas::Canvas;
 use super::clerk::{Clerk, Job, landscape_space};
 use super::command::Command;
-use super::event::{Event, Model, Opened, Purpose};
+use super::event::{Event, Model, Opened};
 use super::history::{History, Kind};
 use super::home::{self, Home, Memory};
 use super::mapping::Mapping;
@@ -20,7 +22,7 @@ use super::notes::Notes;
 use super::palette::Palette;
 use super::paths::{PathSheet, Wish};
 use super::raster::{MAX_BRUSH_PX, Tip};
-use super::sheet::{self, Project};
+use super::sheet;
 use super::tools::{Gesture, Hand};
 use super::view::View;
 use super::worker::{self, Drawn, Request, Worker};
@@ -64,8 +66,6 @@ pub enum Dialog {
     Keys,
 }
 
-/// Time between changes and the copy that survives a crash.
-const AUTOSAVE: Duration = Duration::from_secs(3);
 /// What is told where a picture is wanted too early.
 const NO_PICTURE: &str = "There is no picture yet: open a model first.";
 /// Size of the canvas before there is a model.
@@ -392,72 +392,11 @@ impl Easel {
         }
     }
 
-    /// Does what a path was asked for.
-    pub fn grant(&mut self, wish: Wish, path: PathBuf, replace: bool) {
-        match wish {
-            Wish::Open => self.open(path),
-            Wish::Trace => self.clerk.give(Job::Trace(path)),
-            Wish::Model => self.load(path),
-            Wish::Save => self.save(path, replace),
-            Wish::Export if self.model.is_none() => {
-                self.notes.error(NO_PICTURE);
-            }
-            Wish::Export => {
-                self.exporting = Some((path, replace));
-                self.export();
-            }
-        }
-    }
-
-    /// Writes the picture that is to be saved, once it shows the canvas as it is.
-    fn export(&mut self) {
-        if self.is_behind() {
-            return;
-        }
-        if let (Some(drawn), Some((path, replace))) = (&self.picture, self.exporting.take()) {
-            self.clerk.give(Job::Export {
-                path,
-                picture: drawn.picture.clone(),
-                replace,
-            });
-        }
-    }
-
-    /// Opens a label map, now that every value of it has a class.
-    pub fn mapped(&mut self) {
-        if let Some(Dialog::Mapping(mapping)) = self.dialog.take() {
-            self.show(Opened {
-                labels: mapping.labels(),
-                path: None,
-                space: mapping.space,
-                project: None,
-            });
-        }
-    }
-
     /// Does what a note offered.
     pub fn accept(&mut self, offer: Offer) {
         match offer {
             Offer::Recover(path) => self.open(path),
         }
-    }
-
-    fn save(&mut self, path: PathBuf, replace: bool) {
-        self.write(path, Purpose::Layout, replace);
-    }
-
-    fn write(&mut self, path: PathBuf, purpose: Purpose, replace: bool) {
-        let checkpoint = self.model.as_ref().map(|model| model.path.clone());
-        let traced = self.traced.as_ref().map(|traced| traced.path.clone());
-        let project = Project::new(LabelSpace::clone(&self.space), checkpoint, traced);
-        self.clerk.give(Job::Save {
-            path,
-            labels: Arc::new(self.canvas.labels().clone()),
-            project: Box::new(project),
-            purpose,
-            revision: self.canvas.revision(),
-            replace,
-        });
     }
 
     /// Hears what the threads tell.
@@ -574,107 +513,6 @@ impl Easel {
         }
     }
 
-    fn opened(&mut self, opened: Box<Opened>) {
-        let wanted = opened
-            .project
-            .as_ref()
-            .and_then(|project| project.checkpoint.clone());
-        let current = self.model.as_ref().map(|model| &model.path);
-        match wanted {
-            Some(wanted) if Some(&wanted) != current => {
-                self.load(wanted);
-                self.waiting = Some(opened);
-            }
-            _ => self.show(*opened),
-        }
-    }
-
-    /// Shows a layout that was read.
-    fn show(&mut self, opened: Opened) {
-        let Opened {
-            path,
-            labels,
-            space,
-            project,
-        } = opened;
-        if self.model.is_none() && path.is_some() {
-            self.change_space(space.clone());
-        }
-        let labels = if *space == *self.space {
-            labels
-        } else {
-            let ground = self.hand.ground;
-            let (labels, lost) = sheet::translate(&labels, &space, &self.space, ground);
-            let space = self.space.clone();
-            self.tell_lost(&lost, &space, ground);
-            labels
-        };
-        let nothing_to_lose = !self.is_unsaved();
-        self.exchange(Canvas::new(labels));
-        let recovery = self.home.as_ref().map(Home::recovery);
-        let orphan = path
-            .as_ref()
-            .is_some_and(|path| path.parent() == recovery.as_deref().and_then(Path::parent));
-        if let Some(traced) = project.and_then(|project| project.traced) {
-            self.clerk.give(Job::Trace(traced));
-        }
-        match path {
-            // What was recovered is still unsaved, and lives on as this window's own.
-            Some(path) if orphan => {
-                self.file = None;
-                self.clerk.give(Job::Remove(path));
-            }
-            Some(path) => {
-                home::recall(&mut self.memory.layouts, &path);
-                self.keep();
-                self.file = Some(path);
-                self.saved = Some(self.canvas.revision());
-            }
-            None => {
-                self.file = None;
-                if nothing_to_lose {
-                    self.saved = Some(self.canvas.revision());
-                }
-            }
-        }
-    }
-
-    fn saved(&mut self, path: PathBuf, purpose: Purpose, revision: u64) {
-        match purpose {
-            Purpose::Layout => {
-                if let Some(Dialog::Path(_)) = self.dialog {
-                    self.dialog = None;
-                }
-                self.saved = Some(revision);
-                home::recall(&mut self.memory.layouts, &path);
-                self.keep();
-                self.notes.info(format!("Saved {}.", path.display()));
-                self.file = Some(path);
-                self.drop_recovery();
-            }
-            Purpose::Picture => {
-                if let Some(Dialog::Path(_)) = self.dialog {
-                    self.dialog = None;
-                }
-                self.notes.info(format!("Saved {}.", path.display()));
-            }
-            Purpose::Autosave => {}
-        }
-    }
-
-    fn keep(&self) {
-        if let Some(home) = &self.home {
-            let memory = Box::new(self.memory.clone());
-            self.clerk.give(Job::Remember(home.memory(), memory));
-        }
-    }
-
-    fn drop_recovery(&self) {
-        if let Some(home) = &self.home {
-            self.clerk.give(Job::Remove(home.recovery()));
-        }
-    }
-
     /// Asks for the picture of the canvas as it is, unless it was asked for.
     pub fn ask_for_picture(&mut self) {
         let wanted = (self.canvas.revision(), self.outlines);
@@ -687,40 +525,6 @@ impl Easel {
             labels: Arc::new(self.canvas.labels().clone()),
             outlines: wanted.1,
         });
-    }
-
-    /// Writes the copy that survives a crash when it is due; says how long until then.
-    pub fn autosave(&mut self, now: Instant) -> Option<Duration> {
-        let revision = self.canvas.revision();
-        if self.home.is_none() || self.autosaved == Some(revision) || !self.is_unsaved() {
-            self.changed = None;
-            return None;
-        }
-        let due = *self.changed.get_or_insert(now) + AUTOSAVE;
-        if due > now {
-            return Some(due - now);
-        }
-        self.autosaved = Some(revision);
-        self.changed = None;
-        if let Some(home) = &self.home {
-            self.write(home.recovery(), Purpose::Autosave, true);
-        }
-        None
-    }
-
-    /// Leaves nothing behind but what is not saved.
-    pub fn leave(&mut self) {
-        self.hand.cancel(&mut self.canvas, &mut self.history);
-        match &self.home {
-            Some(home) if self.is_unsaved() => {
-                self.write(home.recovery(), Purpose::Autosave, true);
-            }
-            Some(_) => self.drop_recovery(),
-            None => {}
-        }
-        if let Some(home) = &mut self.home {
-            home.move_out();
-        }
     }
 
     /// Colours of every value a pixel may have.

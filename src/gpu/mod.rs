@@ -172,8 +172,8 @@ impl Gpu {
         Ok(Self::opened(device, queue, family, health))
     }
 
-    /// Uses a device of the caller's, whose handlers of errors and of loss stay. On a CPU adapter `Features::SUBGROUP` and 2048 texture array layers make it
-    /// several times faster.
+    /// Uses a device of the caller's, whose handlers of errors and of loss stay. On a CPU adapter `Features::SUBGROUP`
+    /// and 2048 texture array layers make it several times faster.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
         let info = device.adapter_info();
         let family = family_of(&info, device.features(), &device.limits());

@@ -164,8 +164,9 @@ impl Pipeline {
             label: Some(&label),
             source: wgpu::ShaderSource::Wgsl(shader.source.into()),
         };
-        // SAFETY: the shaders are this crate's own. Every index is guarded by the sizes the host passes or lies in
-        // a window table, which is checked as it is written, every loop ends, and the tests run each variant over shapes with remainders on a validating CPU driver.
+        // SAFETY: the shaders are this crate's own. Every index is guarded by the sizes the host passes or lies in a
+        // window table, which is checked as it is written; every loop ends; and the tests run each variant over shapes
+        // with remainders on a validating CPU driver.
         let module = unsafe {
             device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         };

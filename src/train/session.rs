@@ -3,6 +3,8 @@
 //! What happens in an iteration depends on the checkpoint before it alone, so a run that was stopped and resumed goes
 //! on bit for bit as one that was not.
 
+mod parts;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,15 +20,15 @@ use super::run::RunFolder;
 use super::sheet::Samples;
 use super::tensorboard::EventFile;
 use crate::config::Config;
-use crate::convert::{Network, read_selected_weights};
-use crate::data::{Batch, Batcher, Census, LabelSpace, Loader, Phase, Position};
+use crate::convert::Network;
+use crate::data::{Batch, Batcher, LabelSpace, Loader, Position};
 use crate::gpu::Gpu;
 use crate::model::init::normal;
-use crate::model::vgg::vgg_params;
-use crate::model::{Calibration, Feed, Keep, Losses, Schedule, Trainer, Training};
+use crate::model::{Calibration, Feed, Losses, Schedule, Trainer};
 use crate::picture::{self, Picture};
 use crate::state::{AVERAGES, StateDict};
 use crate::{Error, Result};
+use parts::{Parts, load_vgg};
 
 /// An epoch that training never reaches: its batches are those that running statistics are estimated over.
 const CALIBRATION_EPOCH: u64 = u64::MAX;
@@ -492,140 +494,6 @@ impl Session {
         self.saved_step = Some(self.progress.step);
         hear(&TrainEvent::Saved(path))
     }
-}
-
-/// What a configuration asks for, opened and planned.
-struct Parts {
-    trainer: Trainer,
-    loader: Loader,
-    batcher: Arc<Batcher>,
-    calibration: Option<Calibration>,
-    samples: Samples,
-    census: Census,
-    vgg: Option<StateDict>,
-    notices: Vec<String>,
-}
-
-impl Parts {
-    fn open(
-        gpu: &Arc<Gpu>,
-        config: &Config,
-        space: &LabelSpace,
-        before: &Progress,
-    ) -> Result<Self> {
-        let [height, width] = config.model.output();
-        let train = &config.train;
-        let size = [width, height];
-        let mut batcher = Batcher::open(
-            &config.data,
-            Phase::Train,
-            space,
-            size,
-            train.batch_size,
-            train.seed,
-        )?;
-        batcher.validate()?;
-        let census = batcher.dataset.census();
-        refuse_other_pictures(before.census, census)?;
-        let per_epoch = batcher.batches_per_epoch() as u64;
-        let from = before.position;
-        if from.batch >= per_epoch {
-            return Err(Error::Data(format!(
-                "the checkpoint stands after batch {} of an epoch, but the data set has {per_epoch}: it is not the \
-                 one the run began with",
-                from.batch
-            )));
-        }
-        let mut samples = Samples::open(config, space)?;
-        let mut notices = Vec::new();
-        let vgg = open_vgg(config, &mut notices)?;
-        let training = Training {
-            model: config.model.clone(),
-            loss: config.loss.clone(),
-            betas: config.optim.betas(),
-            ema: config.optim.ema,
-            batch_size: train.batch_size,
-            vgg_divisor: vgg.as_ref().map(|_| 1),
-        };
-        let mut trainer = Trainer::new(gpu, training, Keep::Losses)?;
-        let calibration = match train.recalibrate {
-            0 => None,
-            _ => Some(trainer.calibration()?),
-        };
-        if train.display_freq > 0 {
-            samples.prepare(&mut trainer)?;
-        }
-        batcher.windows = trainer.inputs().specs().to_vec();
-        let batcher = Arc::new(batcher);
-        let loader = Loader::start(batcher.clone(), from, workers(train.workers))?;
-        Ok(Self {
-            trainer,
-            loader,
-            batcher,
-            calibration,
-            samples,
-            census,
-            vgg,
-            notices,
-        })
-    }
-}
-
-/// A run goes on with the pictures it began with: their order follows from their number and names.
-fn refuse_other_pictures(before: Option<Census>, now: Census) -> Result<()> {
-    let way_out = "bring those back, or start a new run with the networks of this one (--from)";
-    match before {
-        Some(before) if before.pictures != now.pictures => Err(Error::Data(format!(
-            "the data set has {} pictures to train on, but this run began with {}: {way_out}",
-            now.pictures, before.pictures
-        ))),
-        Some(before) if before != now => Err(Error::Data(format!(
-            "the {} pictures of the data set have other names than those this run began with: {way_out}",
-            now.pictures
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Threads that prepare batches; the device's own driver needs processors too.
-fn workers(wanted: usize) -> usize {
-    match wanted {
-        0 => std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2).min(8)),
-        wanted => wanted,
-    }
-}
-
-/// The convolutions of VGG-19: from torchvision's `.pth` file, whose classifier is not read, or from safetensors.
-fn open_vgg(config: &Config, notices: &mut Vec<String>) -> Result<Option<StateDict>> {
-    let Some(path) = config.loss.perceptual() else {
-        if config.loss.vgg_loss {
-            notices.push(
-                "training goes without the perceptual loss, so pictures will be less sharp: --vgg-weights FILE \
-                 gives it VGG-19 weights, --no-vgg-loss silences this"
-                    .into(),
-            );
-        }
-        return Ok(None);
-    };
-    let file = read_selected_weights(path, |name| name.starts_with("features."))?;
-    let mut state = StateDict::default();
-    state.extend_prefixed("vgg.", file);
-    // Before anything is planned: a wrong file is the most likely mistake.
-    for spec in vgg_params(1).specs() {
-        spec.look_up(&state.tensors).map_err(|e| of_vgg(path, &e))?;
-    }
-    Ok(Some(state))
-}
-
-fn of_vgg(path: &Path, error: &Error) -> Error {
-    Error::Data(format!("VGG weights {}: {error}", path.display()))
-}
-
-fn load_vgg(trainer: &mut Trainer, vgg: Option<&StateDict>, config: &Config) -> Result<()> {
-    let (Some(state), Some(path)) = (vgg, config.loss.perceptual()) else {
-        return Ok(());
-    };
-    trainer.load(state, "vgg.").map_err(|e| of_vgg(path, &e))
 }
 
 fn events(config: &Config, run: &RunFolder, images: u64) -> Result<Option<EventFile>> {

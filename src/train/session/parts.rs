@@ -1,0 +1,153 @@
+//! What a run needs, from its configuration: data, networks and plans.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::convert::read_selected_weights;
+use crate::data::{Batcher, Census, LabelSpace, Loader, Phase};
+use crate::gpu::Gpu;
+use crate::model::vgg::vgg_params;
+use crate::model::{Calibration, Keep, Trainer, Training};
+use crate::state::StateDict;
+use crate::train::checkpoint::Progress;
+use crate::train::sheet::Samples;
+use crate::{Error, Result};
+
+/// What a configuration asks for, opened and planned.
+pub(super) struct Parts {
+    pub trainer: Trainer,
+    pub loader: Loader,
+    pub batcher: Arc<Batcher>,
+    pub calibration: Option<Calibration>,
+    pub samples: Samples,
+    pub census: Census,
+    pub vgg: Option<StateDict>,
+    pub notices: Vec<String>,
+}
+
+impl Parts {
+    pub fn open(
+        gpu: &Arc<Gpu>,
+        config: &Config,
+        space: &LabelSpace,
+        before: &Progress,
+    ) -> Result<Self> {
+        let [height, width] = config.model.output();
+        let train = &config.train;
+        let size = [width, height];
+        let mut batcher = Batcher::open(
+            &config.data,
+            Phase::Train,
+            space,
+            size,
+            train.batch_size,
+            train.seed,
+        )?;
+        batcher.validate()?;
+        let census = batcher.dataset.census();
+        refuse_other_pictures(before.census, census)?;
+        let per_epoch = batcher.batches_per_epoch() as u64;
+        let from = before.position;
+        if from.batch >= per_epoch {
+            return Err(Error::Data(format!(
+                "the checkpoint stands after batch {} of an epoch, but the data set has {per_epoch}: it is not the \
+                 one the run began with",
+                from.batch
+            )));
+        }
+        let mut samples = Samples::open(config, space)?;
+        let mut notices = Vec::new();
+        let vgg = open_vgg(config, &mut notices)?;
+        let training = Training {
+            model: config.model.clone(),
+            loss: config.loss.clone(),
+            betas: config.optim.betas(),
+            ema: config.optim.ema,
+            batch_size: train.batch_size,
+            vgg_divisor: vgg.as_ref().map(|_| 1),
+        };
+        let mut trainer = Trainer::new(gpu, training, Keep::Losses)?;
+        let calibration = match train.recalibrate {
+            0 => None,
+            _ => Some(trainer.calibration()?),
+        };
+        if train.display_freq > 0 {
+            samples.prepare(&mut trainer)?;
+        }
+        batcher.windows = trainer.inputs().specs().to_vec();
+        let batcher = Arc::new(batcher);
+        let loader = Loader::start(batcher.clone(), from, workers(train.workers))?;
+        Ok(Self {
+            trainer,
+            loader,
+            batcher,
+            calibration,
+            samples,
+            census,
+            vgg,
+            notices,
+        })
+    }
+}
+
+/// A run goes on with the pictures it began with: their order follows from their number and names.
+fn refuse_other_pictures(before: Option<Census>, now: Census) -> Result<()> {
+    let way_out = "bring those back, or start a new run with the networks of this one (--from)";
+    match before {
+        Some(before) if before.pictures != now.pictures => Err(Error::Data(format!(
+            "the data set has {} pictures to train on, but this run began with {}: {way_out}",
+            now.pictures, before.pictures
+        ))),
+        Some(before) if before != now => Err(Error::Data(format!(
+            "the {} pictures of the data set have other names than those this run began with: {way_out}",
+            now.pictures
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Threads that prepare batches; the device's own driver needs processors too.
+fn workers(wanted: usize) -> usize {
+    match wanted {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2).min(8)),
+        wanted => wanted,
+    }
+}
+
+/// The convolutions of VGG-19: from torchvision's `.pth` file, whose classifier is not read, or from safetensors.
+fn open_vgg(config: &Config, notices: &mut Vec<String>) -> Result<Option<StateDict>> {
+    let Some(path) = config.loss.perceptual() else {
+        if config.loss.vgg_loss {
+            notices.push(
+                "training goes without the perceptual loss, so pictures will be less sharp: --vgg-weights FILE \
+                 gives it VGG-19 weights, --no-vgg-loss silences this"
+                    .into(),
+            );
+        }
+        return Ok(None);
+    };
+    let file = read_selected_weights(path, |name| name.starts_with("features."))?;
+    let mut state = StateDict::default();
+    state.extend_prefixed("vgg.", file);
+    // Before anything is planned: a wrong file is the most likely mistake.
+    for spec in vgg_params(1).specs() {
+        spec.look_up(&state.tensors).map_err(|e| of_vgg(path, &e))?;
+    }
+    Ok(Some(state))
+}
+
+fn of_vgg(path: &Path, error: &Error) -> Error {
+    Error::Data(format!("VGG weights {}: {error}", path.display()))
+}
+
+pub(super) fn load_vgg(
+    trainer: &mut Trainer,
+    vgg: Option<&StateDict>,
+    config: &Config,
+) -> Result<()> {
+    let (Some(state), Some(path)) = (vgg, config.loss.perceptual()) else {
+        return Ok(());
+    };
+    trainer.load(state, "vgg.").map_err(|e| of_vgg(path, &e))
+}
