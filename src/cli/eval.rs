@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use spadework::eval::{Compared, Evaluation, Likeness, Questions, Sheets, evaluate};
 use spadework::gpu::Gpu;
@@ -35,9 +34,6 @@ pub struct Args {
 
 /// Evaluates a generator.
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
-    if let Some(out) = &args.out {
-        std::fs::create_dir(out).map_err(|e| Error::io("cannot create the new folder", out, e))?;
-    }
     let checkpoint = Checkpoint::load(&args.checkpoint)?;
     let questions = Questions {
         scenes: args.scenes,
@@ -47,13 +43,14 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     };
     let mut generator = Generator::new(&Gpu::open(adapter)?, checkpoint)?;
     let stop = super::interrupt::flag()?;
+    if let Some(out) = &args.out {
+        std::fs::create_dir(out).map_err(|e| Error::io("cannot create the new folder", out, e))?;
+    }
     let bar = super::bar(args.scenes as u64, "judging");
-    let (evaluation, sheets) = evaluate(&mut generator, questions, |done, _| {
-        bar.set_position(done as u64);
-        match stop.load(Ordering::Relaxed) {
-            true => Err(Error::Interrupted),
-            false => Ok(()),
-        }
+    let progress = super::interrupt::follow(&bar, stop);
+    let (evaluation, sheets) = evaluate(&mut generator, questions, progress).inspect_err(|_| {
+        // Nothing was put into the new folder, so it goes again; if it cannot, the error that matters is the other.
+        let _ = args.out.as_ref().map(std::fs::remove_dir);
     })?;
     bar.finish_and_clear();
     if let Some(out) = &args.out {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use indicatif::ProgressBar;
 use spadework::{Error, Result};
 
 /// Exit code of an interrupted program.
@@ -19,4 +20,18 @@ pub fn flag() -> Result<Arc<AtomicBool>> {
     })
     .map_err(|e| Error::Usage(format!("cannot listen for Ctrl-C: {e}")))?;
     Ok(flag)
+}
+
+/// Moves a bar along with work that hears how much is done, until Ctrl-C.
+pub fn follow(
+    bar: &ProgressBar,
+    stop: Arc<AtomicBool>,
+) -> impl Fn(usize, usize) -> Result<()> + Sync {
+    move |done, _| {
+        bar.set_position(done as u64);
+        match stop.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted),
+            false => Ok(()),
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! `spadework landscapes`.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
+use spadework::Result;
 use spadework::data::landscape::{FolderPlan, write_folder};
-use spadework::{Error, Result};
 
 /// Options of `landscapes`.
 #[derive(clap::Args)]
@@ -38,13 +37,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let stop = super::interrupt::flag()?;
     let bar = super::bar((args.count + args.val) as u64, "drawing");
-    write_folder(&args.out, plan, |done, _| {
-        bar.set_position(done as u64);
-        match stop.load(Ordering::Relaxed) {
-            true => Err(Error::Interrupted),
-            false => Ok(()),
-        }
-    })?;
+    write_folder(&args.out, plan, super::interrupt::follow(&bar, stop))?;
     bar.finish_and_clear();
     Ok(())
 }

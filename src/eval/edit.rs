@@ -1,7 +1,7 @@
 //! Changes of a layout as a person makes them: one region becomes another class.
 
 use crate::data::landscape::{
-    BUILDING, CLOUD, FLOWER, GRASS, MOUNTAIN, ROAD, ROCK, SAND, SKY, SNOW, TREE, WATER,
+    BUILDING, CLOUD, FLOWER, GRASS, MOUNTAIN, ROAD, ROCK, SAND, SKY, SNOW, TREE, WATER, pieces,
 };
 
 /// Shares of the picture that a region may have to be worth changing.
@@ -20,7 +20,7 @@ pub struct Edit {
 /// region. A region is what touches along sides and has one class.
 pub fn change_a_region(labels: &[u8], width: usize) -> Option<Edit> {
     let total = labels.len() as f64;
-    let regions = regions(labels, width).into_iter();
+    let regions = pieces(labels.len(), width, |a, b| labels[a] == labels[b]).into_iter();
     let worthwhile = regions.filter(|region| WORTHWHILE.contains(&(region.len() as f64 / total)));
     // The first of equally large ones.
     let region = worthwhile.min_by_key(|region| std::cmp::Reverse(region.len()))?;
@@ -49,49 +49,9 @@ fn instead(class: u8) -> u8 {
     }
 }
 
-/// Connected pieces of one class, in order of their first pixel.
-fn regions(labels: &[u8], width: usize) -> Vec<Vec<usize>> {
-    let mut seen = vec![false; labels.len()];
-    let mut regions = Vec::new();
-    for start in 0..labels.len() {
-        if seen[start] {
-            continue;
-        }
-        seen[start] = true;
-        let mut region = vec![start];
-        let mut next = 0;
-        while let Some(&at) = region.get(next) {
-            next += 1;
-            let x = at % width;
-            let around = [
-                (x > 0).then(|| at - 1),
-                (x + 1 < width).then(|| at + 1),
-                at.checked_sub(width),
-                (at + width < labels.len()).then(|| at + width),
-            ];
-            for other in around.into_iter().flatten() {
-                if !seen[other] && labels[other] == labels[at] {
-                    seen[other] = true;
-                    region.push(other);
-                }
-            }
-        }
-        regions.push(region);
-    }
-    regions
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn regions_touch_along_sides() {
-        let labels = [1, 1, 0, 0, 0, 1, 1, 0, 1];
-        let mut sizes: Vec<_> = regions(&labels, 3).iter().map(Vec::len).collect();
-        sizes.sort();
-        assert_eq!(sizes, [1, 1, 2, 2, 3]);
-    }
 
     #[test]
     fn the_largest_worthwhile_region_changes() {

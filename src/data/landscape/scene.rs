@@ -6,6 +6,7 @@
 
 use super::classes::{CLASSES, MOUNTAIN, ROCK, SNOW, TREE, is_ground};
 use super::objects::{Kind, Object};
+use super::pieces::pieces;
 use super::{classes, noise, surface};
 use crate::{Error, Result};
 
@@ -176,10 +177,11 @@ impl Scene {
                 self.set(at, class, u16::from(class), depth);
             }
         }
-        let mut seen = vec![false; self.labels.len()];
-        for at in 0..self.labels.len() {
-            if !seen[at] && thing_group(self.labels[at]).is_some() {
-                let piece = flood(&self.labels, instances, &mut seen, self.width, at);
+        let group = |at: usize| thing_group(self.labels[at]);
+        let key = |at: usize| (group(at), instances.map(|i| i[at]));
+        let pieces = pieces(self.labels.len(), self.width, |a, b| key(a) == key(b));
+        for piece in pieces {
+            if thing_group(self.labels[piece[0]]).is_some() {
                 self.claim(&piece);
             }
         }
@@ -247,38 +249,6 @@ fn thing_group(class: u8) -> Option<u8> {
         TREE | ROCK | classes::BUILDING => Some(class),
         _ => None,
     }
-}
-
-/// The connected piece around `start`, marked as seen.
-fn flood(
-    labels: &[u8],
-    instances: Option<&[u16]>,
-    seen: &mut [bool],
-    width: usize,
-    start: usize,
-) -> Vec<usize> {
-    let key = |at: usize| (thing_group(labels[at]), instances.map(|i| i[at]));
-    let own = key(start);
-    let mut piece = vec![start];
-    seen[start] = true;
-    let mut next = 0;
-    while let Some(&at) = piece.get(next) {
-        next += 1;
-        let column = at % width;
-        let sides = [
-            (column > 0).then(|| at - 1),
-            (column + 1 < width).then(|| at + 1),
-            at.checked_sub(width),
-            (at + width < labels.len()).then(|| at + width),
-        ];
-        for side in sides.into_iter().flatten() {
-            if !seen[side] && key(side) == own {
-                seen[side] = true;
-                piece.push(side);
-            }
-        }
-    }
-    piece
 }
 
 /// The highest row of which a fair part is ground; water is flat, so it lies below the horizon at any rate.
