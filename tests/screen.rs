@@ -87,8 +87,6 @@ impl<'a> Painter<'a> {
         let start = Instant::now();
         while !path.exists() {
             assert!(start.elapsed() < Duration::from_secs(120), "{path:?}");
-            // Keys of one frame count before its pointer: a stroke that ends with them would be given up.
-            std::thread::sleep(Duration::from_millis(500));
             self.display.act(&[key]);
             // Letters that come before the sheet is seen are keys of the canvas.
             std::thread::sleep(Duration::from_millis(500));

@@ -122,6 +122,84 @@ fn every_tool_is_found_by_label_and_paints() {
     }
 }
 
+/// A frame that holds all of these.
+fn frame(window: &mut Window, events: impl IntoIterator<Item = Event>) {
+    window.input_mut().events.extend(events);
+    window.run();
+}
+
+fn press(pos: Pos2, pressed: bool) -> Event {
+    let (button, modifiers) = (PointerButton::Primary, Modifiers::NONE);
+    Event::PointerButton {
+        pos,
+        button,
+        pressed,
+        modifiers,
+    }
+}
+
+fn letter(key: Key, modifiers: Modifiers) -> Event {
+    Event::Key {
+        key,
+        physical_key: None,
+        pressed: true,
+        repeat: false,
+        modifiers,
+    }
+}
+
+#[test]
+fn a_slow_frame_takes_pointer_and_keys_in_their_order() {
+    let mut window = window();
+    click(&mut window, "water");
+    drag(&mut window, &[[0.2, 0.2], [0.8, 0.2]]);
+    let first = count(&window, 6);
+    let [from, to] = [[0.2, 0.7], [0.8, 0.7]].map(|[x, y]| place(&window, x, y));
+    frame(
+        &mut window,
+        [
+            Event::PointerMoved(from),
+            press(from, true),
+            Event::PointerMoved(to),
+        ],
+    );
+    assert!(count(&window, 6) > first);
+    // The stroke ends and is undone; the stroke before it stays.
+    frame(
+        &mut window,
+        [press(to, false), letter(Key::Z, Modifiers::COMMAND)],
+    );
+    assert_eq!(count(&window, 6), first);
+    // A whole stroke, another class, and another stroke elsewhere.
+    frame(
+        &mut window,
+        [
+            Event::PointerMoved(from),
+            press(from, true),
+            press(from, false),
+            letter(Key::Num6, Modifiers::NONE),
+            Event::PointerMoved(to),
+            press(to, true),
+            press(to, false),
+        ],
+    );
+    assert!(count(&window, 6) > first && count(&window, 5) > 0);
+    // What follows a key that opens a dialog belongs to the dialog.
+    let before = window.state().easel.labels().clone();
+    frame(
+        &mut window,
+        [
+            letter(Key::S, Modifiers::COMMAND),
+            letter(Key::Z, Modifiers::COMMAND),
+            Event::PointerMoved(from),
+            press(from, true),
+            press(from, false),
+        ],
+    );
+    assert!(window.state().easel.dialog.is_some());
+    assert_eq!(*window.state().easel.labels(), before);
+}
+
 #[test]
 fn a_polygon_is_closed_by_enter() {
     let mut window = window();

@@ -1,6 +1,6 @@
 //! Everything a key or a menu entry can do, with its name and keys: menus, tooltips and the keyboard sheet read this.
 
-use eframe::egui::{Context, Event, Key, KeyboardShortcut, Modifiers};
+use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers};
 
 use super::tools::Tool;
 
@@ -282,32 +282,15 @@ fn all() -> impl Iterator<Item = Command> {
     listed.copied().flatten().chain(classes)
 }
 
-/// Takes the keys that were pressed out of the input. While someone writes, letters are letters; keys that end a
-/// gesture belong to the focused control unless there is one.
-pub fn pressed(window: &Context, gesture: bool) -> Vec<Command> {
-    let writing = window.text_edit_focused();
-    let mut commands: Vec<_> = all().filter_map(|c| Some((c, c.key()?))).collect();
-    commands.retain(|(command, _)| gesture || !matches!(command, Command::Close | Command::GiveUp));
-    // Ctrl-Shift-Z is also a Ctrl-Z: the longer combination goes first.
-    commands.sort_by_key(|(_, key)| !key.modifiers.shift);
-    let free = |key: &KeyboardShortcut| {
-        !writing || (key.modifiers.any() && !key.conflicts_with_text_editing())
-    };
-    window.input_mut(|input| {
-        let mut pressed = Vec::new();
-        for (command, key) in commands.iter().filter(|(_, key)| free(key)) {
-            let times = input.count_and_consume_key(key.modifiers, key.logical_key);
-            pressed.extend(std::iter::repeat_n(*command, times));
-        }
-        // Systems turn these combinations into events of their own.
-        if !writing && input.events.contains(&Event::Copy) {
-            pressed.push(Command::CopyPicture);
-        }
-        if !writing && input.consume_key(Modifiers::COMMAND, Key::Y) {
-            pressed.push(Command::Redo);
-        }
-        pressed
-    })
+/// Every key with its command, those of more modifiers first: Ctrl-Shift-Z is also a Ctrl-Z.
+pub fn keys() -> Vec<(Command, KeyboardShortcut)> {
+    let mut keys: Vec<_> = all().filter_map(|c| Some((c, c.key()?))).collect();
+    keys.push((
+        Command::Redo,
+        KeyboardShortcut::new(Modifiers::COMMAND, Key::Y),
+    ));
+    keys.sort_by_key(|(_, key)| !key.modifiers.shift);
+    keys
 }
 
 #[cfg(test)]

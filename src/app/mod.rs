@@ -15,6 +15,7 @@ pub mod follow;
 pub mod history;
 pub mod home;
 pub mod icons;
+pub mod input;
 pub mod keys;
 pub mod live;
 pub mod mapping;
@@ -35,7 +36,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 use eframe::egui::{
-    self, CentralPanel, Context, Frame, Margin, Panel, Popup, ThemePreference, Ui, ViewportBuilder,
+    self, CentralPanel, Context, Frame, Margin, Panel, ThemePreference, Ui, ViewportBuilder,
     ViewportCommand, vec2,
 };
 use winit::event_loop::EventLoop;
@@ -45,6 +46,7 @@ use clerk::Clerk;
 use easel::{Dialog, Easel};
 use event::{Event, Events};
 use home::Home;
+use input::Acts;
 use panes::Panes;
 use paths::Answer;
 use tools::Gesture;
@@ -145,15 +147,11 @@ impl Painter {
         });
     }
 
-    fn keys(&mut self, window: &Context) {
-        if self.easel.dialog.is_some() || Popup::is_any_open(window) {
-            return;
-        }
+    fn acts(&self, window: &Context) -> Acts {
         let gesture = *self.easel.hand.gesture() != Gesture::None;
-        for command in command::pressed(window, gesture) {
-            if self.easel.can(command) {
-                self.easel.perform(command, window);
-            }
+        match self.easel.dialog {
+            None => Acts::take(window, gesture),
+            Some(_) => Acts::of_pointer(window),
         }
     }
 
@@ -164,7 +162,7 @@ impl Painter {
         }
     }
 
-    fn panels_ui(&mut self, ui: &mut Ui) {
+    fn panels_ui(&mut self, ui: &mut Ui, acts: Acts) {
         let bar =
             |x: i8, y: i8| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(x, y));
         let (menu, options, status) = (bar(8, 4), bar(14, 0), bar(14, 0));
@@ -192,9 +190,9 @@ impl Painter {
             .size_range(160.0..=360.0)
             .frame(palette)
             .show(ui, |ui| palette::ui(ui, &mut self.easel));
-        CentralPanel::default()
-            .frame(Frame::NONE)
-            .show(ui, |ui| panes::ui(ui, &mut self.easel, &mut self.panes));
+        CentralPanel::default().frame(Frame::NONE).show(ui, |ui| {
+            panes::ui(ui, &mut self.easel, &mut self.panes, acts)
+        });
     }
 
     fn dialog_ui(&mut self, ui: &mut Ui) {
@@ -233,8 +231,8 @@ impl eframe::App for Painter {
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
         self.drops(ui.ctx());
-        self.keys(ui.ctx());
-        self.panels_ui(ui);
+        let acts = self.acts(ui.ctx());
+        self.panels_ui(ui, acts);
         self.dialog_ui(ui);
         if let Some(offer) = self.easel.notes.ui(ui.ctx()) {
             self.easel.accept(offer);

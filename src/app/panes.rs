@@ -1,13 +1,14 @@
 //! Canvas and picture: two panes over one view. The pointer paints in either; both show where it is.
 
 use eframe::egui::{
-    Align2, Color32, Context, CursorIcon, Event, Id, Key, Modifiers, Painter, PointerButton, Popup,
-    Pos2, Rect, Response, Role, Sense, Shape, Stroke, StrokeKind, TextStyle, TextureHandle,
+    Align2, Color32, Context, CursorIcon, Event, Id, Key, Modifiers, Painter, PointerButton, Pos2,
+    Rect, Response, Role, Sense, Shape, Stroke, StrokeKind, TextStyle, TextureHandle,
     TextureOptions, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::canvas::Area;
 use super::easel::{Easel, Mode, region};
+use super::input::{Act, Acts};
 use super::raster::{self, Point, Tip};
 use super::theme;
 use super::tools::{Gesture, Tool};
@@ -38,32 +39,84 @@ enum Side {
     Picture,
 }
 
-/// Draws both panes, and does what the pointer does in them.
-pub fn ui(ui: &mut Ui, easel: &mut Easel, panes: &mut Panes) {
+/// A pane in a frame.
+struct Spot {
+    side: Side,
+    title: &'static str,
+    caption: Rect,
+    pane: Rect,
+    response: Response,
+    /// A control in it, which a press belongs to.
+    control: Option<Rect>,
+}
+
+impl Spot {
+    fn new(
+        ui: &Ui,
+        easel: &Easel,
+        (caption, pane): (Rect, Rect),
+        title: &'static str,
+        side: Side,
+    ) -> Self {
+        let id = Id::unique(("pane", side == Side::Picture));
+        let response = ui.interact(pane, id, Sense::click_and_drag());
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("{title} pane")));
+        let control = match (easel.mode, side) {
+            (Mode::Split, _) => Some(grip(easel, pane)),
+            (_, Side::Picture) if easel.model.is_none() => Some(open_button(pane)),
+            _ => None,
+        };
+        Self {
+            side,
+            title,
+            caption,
+            pane,
+            response,
+            control,
+        }
+    }
+
+    /// Whether a press at a place of the screen is one on the canvas.
+    fn takes(&self, window: &Context, at: Pos2) -> bool {
+        let is_free = self.control.is_none_or(|control| !control.contains(at));
+        let is_top = window.layer_id_at(at) == Some(self.response.layer_id);
+        self.pane.contains(at) && is_free && is_top
+    }
+}
+
+/// Does what pointer and keys did, then draws the panes as they are now.
+pub fn ui(ui: &mut Ui, easel: &mut Easel, panes: &mut Panes, acts: Acts) {
     let area = ui.available_rect_before_wrap();
     ui.painter()
         .rect_filled(area, 0.0, theme::shades(ui.visuals()).backdrop);
-    panes.upload(ui.ctx(), easel);
+    let spots = spots(ui, easel, area);
     panes.pointer = None;
+    for spot in &spots {
+        panes.look(ui, easel, spot);
+    }
+    panes.act(ui, easel, &spots, acts);
+    panes.upload(ui.ctx(), easel);
+    for spot in &spots {
+        panes.pane_ui(ui, easel, spot);
+    }
+    if let (Mode::Split, [spot]) = (easel.mode, spots.as_slice()) {
+        split_ui(ui, easel, panes, spot.pane);
+    }
+}
+
+fn spots(ui: &Ui, easel: &Easel, area: Rect) -> Vec<Spot> {
+    let spot = |area, title, side| Spot::new(ui, easel, caption_below(area), title, side);
     match easel.mode {
         Mode::SideBySide => {
             let [first, second] = halves(area, easel.canvas.size());
-            let [first, second] = [first, second].map(caption_below);
-            panes.pane_ui(ui, easel, first, "Layout", Side::Layout);
-            panes.pane_ui(ui, easel, second, "Picture", Side::Picture);
+            vec![
+                spot(first, "Layout", Side::Layout),
+                spot(second, "Picture", Side::Picture),
+            ]
         }
-        Mode::Split => {
-            let pane = caption_below(area);
-            panes.pane_ui(ui, easel, pane, "Layout | Picture", Side::Layout);
-            split_ui(ui, easel, panes, pane.1);
-        }
-        Mode::Blink => {
-            let pane = caption_below(area);
-            match easel.flipped {
-                false => panes.pane_ui(ui, easel, pane, "Layout", Side::Layout),
-                true => panes.pane_ui(ui, easel, pane, "Picture", Side::Picture),
-            }
-        }
+        Mode::Split => vec![spot(area, "Layout | Picture", Side::Layout)],
+        Mode::Blink if easel.flipped => vec![spot(area, "Picture", Side::Picture)],
+        Mode::Blink => vec![spot(area, "Layout", Side::Layout)],
     }
 }
 
@@ -148,19 +201,9 @@ impl Panes {
         }
     }
 
-    fn pane_ui(
-        &mut self,
-        ui: &mut Ui,
-        easel: &mut Easel,
-        (caption, pane): (Rect, Rect),
-        title: &str,
-        side: Side,
-    ) {
-        caption_ui(ui, easel, caption, title, side);
-        let id = Id::unique(("pane", side == Side::Picture));
-        let response = ui.interact(pane, id, Sense::click_and_drag());
-        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("{title} pane")));
-        self.pointer_ui(ui, easel, pane, &response);
+    fn pane_ui(&self, ui: &mut Ui, easel: &mut Easel, spot: &Spot) {
+        let Spot { side, pane, .. } = *spot;
+        caption_ui(ui, easel, spot);
         let painter = ui.painter_at(pane);
         let place = easel.view.place(pane, easel.canvas.size());
         match side {
@@ -201,24 +244,20 @@ impl Panes {
         }
     }
 
-    /// Zooms, pans, picks and paints.
-    fn pointer_ui(&mut self, ui: &Ui, easel: &mut Easel, pane: Rect, response: &Response) {
-        let size = easel.canvas.size();
+    /// Zooms and pans.
+    fn look(&mut self, ui: &Ui, easel: &mut Easel, spot: &Spot) {
+        let Spot { pane, response, .. } = spot;
+        let (pane, size) = (*pane, easel.canvas.size());
         let inside = response.contains_pointer();
         if let (true, Some(at)) = (inside, ui.input(|input| input.pointer.latest_pos())) {
-            self.pointer = Some(easel.view.locate(pane, size, at));
             let (scroll, pinch) =
                 ui.input(|input| (input.smooth_scroll_delta().y, input.zoom_delta()));
             let factor = (scroll / 240.0).exp() * pinch;
             if factor != 1.0 {
                 easel.view.zoom(pane, size, at, factor);
             }
+            self.pointer = Some(easel.view.locate(pane, size, at));
         }
-        if let Some(factor) = easel.zoom.take() {
-            easel.view.zoom(pane, size, pane.center(), factor);
-        }
-        // A click that closes a menu is no stroke.
-        let elsewhere = Popup::is_any_open(ui.ctx());
         let space = ui.input(|input| input.key_down(Key::Space));
         let moving = response.dragged_by(PointerButton::Middle)
             || (response.dragged_by(PointerButton::Primary)
@@ -230,45 +269,71 @@ impl Panes {
             ui.ctx()
                 .set_cursor_icon(cursor(easel.hand.tool, moving || space));
         }
-        let events = ui.input(|input| input.events.clone());
-        for event in events {
-            self.event_ui(easel, pane, response, space || elsewhere, &event);
+    }
+
+    /// Picks, paints and performs.
+    fn act(&mut self, ui: &Ui, easel: &mut Easel, spots: &[Spot], acts: Acts) {
+        let busy = acts.in_menu || ui.input(|input| input.key_down(Key::Space));
+        for act in acts.acts {
+            match act {
+                // A dialog that a key has opened gets what follows.
+                Act::Command(_) if easel.dialog.is_some() => {}
+                Act::Command(command) if easel.can(command) => {
+                    easel.perform(command, ui.ctx());
+                    // The bars around show it in the next frame.
+                    ui.ctx().request_repaint();
+                }
+                Act::Command(_) => {}
+                Act::Pointer(event) => self.point(ui.ctx(), easel, spots, busy, &event),
+            }
         }
-        if response.double_clicked() {
-            easel.hand.close(&mut easel.canvas, &mut easel.history);
+        for spot in spots {
+            if let Some(factor) = easel.zoom.take() {
+                let size = easel.canvas.size();
+                easel.view.zoom(spot.pane, size, spot.pane.center(), factor);
+            }
+            if spot.response.double_clicked() {
+                easel.hand.close(&mut easel.canvas, &mut easel.history);
+            }
         }
     }
 
-    fn event_ui(
+    fn point(
         &mut self,
+        window: &Context,
         easel: &mut Easel,
-        pane: Rect,
-        response: &Response,
+        spots: &[Spot],
         busy: bool,
         event: &Event,
     ) {
         let size = easel.canvas.size();
-        let locate = |easel: &Easel, at: Pos2| easel.view.locate(pane, size, at);
+        let pressed = self.pressed;
+        let begun = || spots.iter().find(|spot| pressed == Some(spot.response.id));
         match *event {
             Event::PointerButton {
                 pos,
                 button,
                 pressed: true,
                 modifiers,
-            } if response.contains_pointer() && pane.contains(pos) && !busy => {
-                let at = locate(easel, pos);
+            } if !busy && easel.dialog.is_none() => {
+                let Some(spot) = spots.iter().find(|spot| spot.takes(window, pos)) else {
+                    return;
+                };
+                let at = easel.view.locate(spot.pane, size, pos);
                 press(easel, at, button, modifiers);
-                self.pressed = matches!(button, PointerButton::Primary).then_some(response.id);
+                self.pressed = matches!(button, PointerButton::Primary).then_some(spot.response.id);
             }
-            Event::PointerMoved(pos) if self.pressed == Some(response.id) => {
-                let at = locate(easel, pos);
-                easel.hand.drag(at, &mut easel.canvas);
+            Event::PointerMoved(pos) => {
+                if let Some(spot) = begun() {
+                    let at = easel.view.locate(spot.pane, size, pos);
+                    easel.hand.drag(at, &mut easel.canvas);
+                }
             }
             Event::PointerButton {
                 button: PointerButton::Primary,
                 pressed: false,
                 ..
-            } if self.pressed == Some(response.id) => {
+            } if begun().is_some() => {
                 self.pressed = None;
                 easel.hand.release(&mut easel.canvas, &mut easel.history);
             }
@@ -359,14 +424,15 @@ fn outline(painter: &Painter, shape: impl Fn(Stroke) -> Shape) {
     painter.add(shape(Stroke::new(1.0, Color32::WHITE)));
 }
 
-fn caption_ui(ui: &Ui, easel: &Easel, caption: Rect, title: &str, side: Side) {
+fn caption_ui(ui: &Ui, easel: &Easel, spot: &Spot) {
+    let (caption, side) = (spot.caption, spot.side);
     let font = TextStyle::Small.resolve(ui.style());
     let painter = ui.painter_at(caption);
     let left = pos2(caption.left() + 16.0, caption.center().y + 2.0);
     painter.text(
         left,
         Align2::LEFT_CENTER,
-        title,
+        spot.title,
         font.clone(),
         ui.visuals().weak_text_color(),
     );
@@ -377,6 +443,23 @@ fn caption_ui(ui: &Ui, easel: &Easel, caption: Rect, title: &str, side: Side) {
         let text = painter.text(right, Align2::RIGHT_CENTER, "drawing", font, accent);
         painter.circle_filled(pos2(text.left() - 8.0, left.y), 3.0, accent);
     }
+}
+
+/// Place of the button that opens a model.
+fn open_button(pane: Rect) -> Rect {
+    Rect::from_center_size(pane.center() + vec2(0.0, 36.0), vec2(130.0, 30.0))
+}
+
+/// The line of a split pane, in points of the screen.
+fn split_x(easel: &Easel, pane: Rect) -> f32 {
+    let place = easel.view.place(pane, easel.canvas.size());
+    place.left() + easel.split * place.width()
+}
+
+/// What takes the line of a split pane.
+fn grip(easel: &Easel, pane: Rect) -> Rect {
+    let x = split_x(easel, pane);
+    Rect::from_min_max(pos2(x - GRIP, pane.top()), pos2(x + GRIP, pane.bottom()))
 }
 
 fn empty_ui(ui: &mut Ui, easel: &mut Easel, pane: Rect) {
@@ -413,7 +496,7 @@ fn empty_ui(ui: &mut Ui, easel: &mut Easel, pane: Rect) {
         ui.visuals().weak_text_color(),
     );
     if easel.model.is_none() && loading.is_none() {
-        let button = Rect::from_center_size(middle + vec2(0.0, 36.0), vec2(130.0, 30.0));
+        let button = open_button(pane);
         let command = super::command::Command::Model;
         let tip = command.title(ui.ctx());
         if ui
@@ -429,13 +512,12 @@ fn empty_ui(ui: &mut Ui, easel: &mut Easel, pane: Rect) {
 /// The picture right of the line, and the line.
 fn split_ui(ui: &mut Ui, easel: &mut Easel, panes: &mut Panes, pane: Rect) {
     let place = easel.view.place(pane, easel.canvas.size());
-    let x = place.left() + easel.split * place.width();
+    let x = split_x(easel, pane);
     let seen = Rect::from_min_max(pos2(x, place.top()), place.max);
     let painter = ui.painter_at(pane);
     panes.picture_ui(&painter, place, seen);
     panes.overlay_ui(&painter, easel, pane, place);
-    let line = Rect::from_min_max(pos2(x - GRIP, pane.top()), pos2(x + GRIP, pane.bottom()));
-    let response = ui.interact(line, Id::unique("split line"), Sense::drag());
+    let response = ui.interact(grip(easel, pane), Id::unique("split line"), Sense::drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Slider, true, "Split line"));
     if let Some(at) = response.interact_pointer_pos() {
         easel.split = ((at.x - place.left()) / place.width().max(1.0)).clamp(0.0, 1.0);
