@@ -6,13 +6,16 @@
 //! Names are the official option names where there is one.
 
 mod flags;
+mod idle;
 mod model;
 mod norm;
 mod preset;
 mod training;
 
 pub use flags::{ConfigFlags, DataFlags};
-pub use model::{InitConfig, InitType, ModelConfig, NetG, SpectralInit, Upsampling};
+pub use model::{
+    ENCODER_LAYERS, InitConfig, InitType, ModelConfig, NetG, SpectralInit, Upsampling,
+};
 pub use norm::{LayerNorm, NormG, NormKind, SpadeNorm};
 pub use preset::Preset;
 pub use training::{GanMode, LossConfig, OptimConfig, TrainConfig};
@@ -156,6 +159,13 @@ impl Config {
         let config: Self = Value::Table(after)
             .try_into()
             .map_err(|error: toml::de::Error| Error::Usage(one_line(&error.to_string())))?;
+        if let (None, Some(path)) = (self.loss.perceptual(), config.loss.perceptual()) {
+            return usage(format!(
+                "vgg_weights = {} would switch the perceptual loss on in the middle of a run: resume without it, or start \
+                 a new run with the networks of this one (--from)",
+                path.display()
+            ));
+        }
         config.validate()?;
         Ok(config)
     }
@@ -215,8 +225,8 @@ impl Config {
                  raise batch_size or crop_size, or lower num_upsampling_layers"
             ));
         }
-        // Six halvings; nothing else of the encoder depends on the size of its map.
-        let side = self.model.enc_size.div_ceil(1 << 6);
+        // Nothing else of the encoder depends on the size of its map.
+        let side = self.model.enc_size.div_ceil(1 << ENCODER_LAYERS);
         let values = match self.model.norm_e.kind {
             NormKind::Instance => side * side,
             NormKind::Batch | NormKind::SyncBatch => self.train.batch_size * side * side,
@@ -356,6 +366,23 @@ mod tests {
             let error = config.change(table(text)).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn a_run_keeps_its_perceptual_loss() {
+        let config = |text: &str| {
+            let base = table("[model]\nlabel_nc = 3");
+            Config::merge(Preset::Tiny, base, table(text)).unwrap()
+        };
+        let weights = |file: &str| table(&format!("[loss]\nvgg_weights = \"{file}\""));
+        let with = config("[loss]\nvgg_weights = \"a.pth\"");
+        let moved = with.change(weights("b.pth")).unwrap();
+        assert_eq!(moved.loss.perceptual(), Some(&"b.pth".into()));
+        let off = with.change(table("[loss]\nvgg_loss = false")).unwrap_err();
+        assert!(off.to_string().contains("vgg_loss"), "{off}");
+        let on = config("").change(weights("a.pth")).unwrap_err();
+        assert!(on.to_string().contains("vgg_weights = a.pth"), "{on}");
+        assert_eq!(on.exit_code(), 2);
     }
 
     #[test]

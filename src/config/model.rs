@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LayerNorm, NormG, usage};
+use super::{LayerNorm, NormG, NormKind, usage};
 use crate::Result;
 
 /// Doublings between the latent grid and the picture.
@@ -205,6 +205,11 @@ impl Default for ModelConfig {
     }
 }
 
+/// Widths of the discriminator double up to here.
+const WIDEST: usize = 512;
+/// Convolutions of the encoder, each of which halves its input.
+pub const ENCODER_LAYERS: usize = 6;
+
 /// Channels that 8-bit label maps can tell apart besides "unlabelled".
 const MAX_CLASSES: usize = 254;
 
@@ -278,7 +283,43 @@ impl ModelConfig {
         if !(gain.is_finite() && gain >= 0.0) {
             return usage(format!("init_variance = {gain} must not be negative"));
         }
+        self.validate_groups()?;
         self.validate_size()
+    }
+
+    /// Channels behind layer `layer` of a discriminator, counted from 0.
+    pub fn discriminator_width(&self, layer: usize) -> usize {
+        (0..layer).fold(self.ndf, |width, _| (2 * width).min(WIDEST))
+    }
+
+    /// Channels behind layer `layer` of the encoder, counted from 0. Its width is the generator's.
+    pub fn encoder_width(&self, layer: usize) -> usize {
+        self.ngf << layer.min(3)
+    }
+
+    /// Groups of channels are equal parts of every normed layer's.
+    fn validate_groups(&self) -> Result<()> {
+        let of_discriminator = (1..self.n_layers_d).map(|layer| self.discriminator_width(layer));
+        let of_encoder = (0..ENCODER_LAYERS).map(|layer| self.encoder_width(layer));
+        let [of_discriminator, of_encoder]: [Vec<usize>; 2] = [
+            of_discriminator.collect(),
+            of_encoder.filter(|_| self.use_vae).collect(),
+        ];
+        for (name, norm, width, widths) in [
+            ("norm_d", self.norm_d, "ndf", of_discriminator),
+            ("norm_e", self.norm_e, "ngf", of_encoder),
+        ] {
+            let NormKind::Group(groups) = norm.kind else {
+                continue;
+            };
+            if let Some(channels) = widths.iter().find(|c| !c.is_multiple_of(groups)) {
+                return usage(format!(
+                    "{name} = {norm}: a layer of {channels} channels does not fall into {groups} groups; choose a number \
+                     that divides the width of every layer, {widths:?} with this {width}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn validate_size(&self) -> Result<()> {
@@ -365,7 +406,7 @@ mod tests {
         };
         assert!(good.validate().is_ok());
         type Spoil = fn(&mut ModelConfig);
-        let cases: [(&str, Spoil); 7] = [
+        let cases: [(&str, Spoil); 9] = [
             ("label_nc", |c| c.label_nc = 0),
             ("ngf", |c| c.ngf = 0),
             ("num_d", |c| c.num_d = 9),
@@ -373,6 +414,13 @@ mod tests {
             ("aspect_ratio", |c| c.aspect_ratio = f64::NAN),
             ("aspect_ratio", |c| c.aspect_ratio = 1e-9),
             ("init_variance", |c| c.init.init_variance = -1.0),
+            ("norm_d = spectralgroup3", |c| {
+                c.norm_d.kind = NormKind::Group(3)
+            }),
+            ("norm_e = spectralgroup128", |c| {
+                c.use_vae = true;
+                c.norm_e.kind = NormKind::Group(128);
+            }),
         ];
         for (name, spoil) in cases {
             let mut config = good.clone();

@@ -19,8 +19,6 @@ use crate::ops::resample::AvgPool3;
 /// Kernel and padding of every convolution.
 const KERNEL: usize = 4;
 const PAD: usize = 2;
-/// Widths double up to here.
-const WIDEST: usize = 512;
 
 /// What one discriminator says: the features behind each hidden layer, and the logits.
 #[derive(Clone, Debug)]
@@ -29,11 +27,6 @@ pub struct Verdict {
     pub features: Vec<ValueId>,
     /// One logit a patch.
     pub logits: ValueId,
-}
-
-/// Channels behind layer `i`.
-fn width(config: &ModelConfig, layer: usize) -> usize {
-    (0..layer).fold(config.ndf, |width, _| (2 * width).min(WIDEST))
 }
 
 /// Tensors of [`discriminators`].
@@ -50,13 +43,16 @@ pub fn discriminator_params(config: &ModelConfig) -> Params {
             true,
         );
         for layer in 1..config.n_layers_d {
-            let (cin, cout) = (width(config, layer - 1), width(config, layer));
+            let (cin, cout) = (
+                config.discriminator_width(layer - 1),
+                config.discriminator_width(layer),
+            );
             let dims = [cout, cin, k, k];
             let name = format!("{network}.model{layer}.0");
             normed_params(&mut p, &name, dims, config.norm_d);
         }
         let last = config.n_layers_d;
-        let cin = width(config, last - 1);
+        let cin = config.discriminator_width(last - 1);
         p.conv(
             &format!("{network}.model{last}.0"),
             [1, cin, k, k],

@@ -7,14 +7,11 @@ use super::layer::{Stride, normed, normed_params};
 use super::net::Net;
 use super::params::{Layout, Params};
 use crate::Result;
-use crate::config::ModelConfig;
+use crate::config::{ENCODER_LAYERS, ModelConfig};
 use crate::graph::ValueId;
 use crate::ops::activation::{Activation, Kind};
 use crate::ops::loss::Reparameterise;
 use crate::ops::resample::Bilinear;
-
-/// Convolutions, each of which halves its input.
-const LAYERS: usize = 6;
 
 /// Mean and log-variance of the styles of a batch of photos, N x 1 x 1 x `z_dim` each.
 #[derive(Clone, Copy, Debug)]
@@ -27,15 +24,15 @@ pub struct Code {
 
 /// Side of the map that the heads read.
 fn last_side(config: &ModelConfig) -> usize {
-    (0..LAYERS).fold(config.enc_size, |side, _| side.div_ceil(2))
+    (0..ENCODER_LAYERS).fold(config.enc_size, |side, _| side.div_ceil(2))
 }
 
 /// Tensors of [`encoder`]. Its width is the generator's.
 pub fn encoder_params(config: &ModelConfig) -> Params {
     let mut p = Params::new(config.init);
     let mut cin = 3;
-    for layer in 0..LAYERS {
-        let cout = config.ngf << layer.min(3);
+    for layer in 0..ENCODER_LAYERS {
+        let cout = config.encoder_width(layer);
         let name = format!("E.layer{}", layer + 1);
         normed_params(&mut p, &name, [cout, cin, 3, 3], config.norm_e);
         cin = cout;
@@ -61,7 +58,7 @@ pub fn encoder(net: &mut Net, config: &ModelConfig, photos: ValueId) -> Result<C
     }
     let stride = Stride { step: 2, pad: 1 };
     let kind = Kind::LeakyRelu;
-    for layer in 1..=LAYERS {
+    for layer in 1..=ENCODER_LAYERS {
         x = normed(net, x, &format!("E.layer{layer}"), config.norm_e, stride)?;
         x = net.apply(Activation { kind }, &[x])?;
     }

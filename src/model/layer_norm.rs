@@ -46,14 +46,6 @@ pub fn layer_norm(net: &mut Net, x: ValueId, name: &str, kind: NormKind) -> Resu
         (NormKind::None, _) => return Ok(x),
         (NormKind::Instance, _) => return net.apply(moments(true), &[x]),
         (NormKind::Group(groups), _) => {
-            let c = net.graph.shape(x).c;
-            if !c.is_multiple_of(groups) {
-                return Err(Error::Usage(format!(
-                    "norm {kind}: {c} channels of {name} do not fall into {groups} groups; choose a number of groups \
-                     that divides the width of every layer: ndf for norm_D and ngf for norm_E, doubled from layer to \
-                     layer up to 512"
-                )));
-            }
             let eps = EPSILON;
             net.apply(GroupNorm { groups, eps }, &[x])?
         }
