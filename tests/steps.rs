@@ -67,7 +67,12 @@ fn step_with(trainer: &mut Trainer, photo: f32, noise: [u64; 2]) -> Result<Losse
 }
 
 fn labels() -> IdMap {
-    let labels: Vec<u32> = (0..2 * 32 * 32).map(|i| i / 300 % 4).collect();
+    stripes(300)
+}
+
+/// Label maps in stripes of so many pixels.
+fn stripes(pixels: u32) -> IdMap {
+    let labels: Vec<u32> = (0..2 * 32 * 32).map(|i| i / pixels % 4).collect();
     let edges: Vec<u8> = (0..labels.len()).map(|i| u8::from(i % 11 == 0)).collect();
     IdMap::from_labels([2, 32, 32], &labels, Some(&edges))
 }
@@ -79,17 +84,27 @@ fn with_feed<T>(
     noise: [u64; 2],
     f: impl FnOnce(&mut Trainer, &Feed) -> T,
 ) -> T {
-    let map = labels();
+    with_map(trainer, &labels(), photo, noise, f)
+}
+
+/// As [`with_feed`], of other label maps.
+fn with_map<T>(
+    trainer: &mut Trainer,
+    map: &IdMap,
+    photo: f32,
+    noise: [u64; 2],
+    f: impl FnOnce(&mut Trainer, &Feed) -> T,
+) -> T {
     let mut photos: Vec<f32> = (0..map.ids.len() * 3)
         .map(|i| (i % 13) as f32 / 6.5 - 1.0)
         .collect();
     photos[100] = photo;
     let count = 2 * trainer.training().model.z_dim;
     let noise = noise.map(|seed| normal(seed, "noise", count));
-    let windows = trainer.inputs().tables(&map).unwrap();
+    let windows = trainer.inputs().tables(map).unwrap();
     let feed = Feed {
         photos: &photos,
-        map: &map,
+        map,
         windows: &windows,
         noise: [&noise[0], &noise[1]],
     };
@@ -241,18 +256,22 @@ fn styles_that_do_not_fit_are_refused() {
     assert!(plain.encoding().unwrap().is_none());
 }
 
+/// A decay of 0.2 comes into force with the third update: the first two shares are larger than it leaves.
+const DECAY: Option<f64> = Some(0.2);
+const SHARES: [f64; 5] = [0.9, 9.0 / 11.0, 0.8, 0.8, 0.8];
+
 /// In single precision each of a handful of roundings is a relative 6e-8; weights here are below 2.
 #[test]
 fn the_average_follows_the_weights() {
-    let mut trainer = trainer();
+    let ema = DECAY;
+    let mut trainer = trainer_of(Training { ema, ..training() });
     let start = trainer.weights().unwrap().tensors;
     let name = "G.up_0.conv_0.weight_orig";
     let mut want: Vec<f64> = start[name].data.iter().map(|&x| f64::from(x)).collect();
     assert_eq!(start[&format!("ema.{name}")], start[name]);
-    for t in 0..4 {
+    for share in SHARES {
         step(&mut trainer, 0.5).unwrap();
         let weights = &trainer.weights().unwrap().tensors[name];
-        let share = 1.0 - f64::min(0.75, (1.0 + f64::from(t)) / (10.0 + f64::from(t)));
         for (average, &x) in want.iter_mut().zip(&weights.data) {
             *average += share * (f64::from(x) - *average);
         }
@@ -275,22 +294,68 @@ fn the_average_follows_the_weights() {
     assert_eq!(averaged.count(), of_generator.count());
 }
 
-/// At a rate of zero and without spectral norm nothing moves but running statistics, twice an iteration.
-fn trainer_at_rest(training: Training) -> Trainer {
+/// Without spectral norm: at a rate of zero nothing moves but running statistics, twice an iteration.
+fn at_rest(training: Training) -> Training {
     let norm_g = "spadesyncbatch3x3".parse().unwrap();
     let model = ModelConfig {
         norm_g,
         ..training.model
     };
-    let mut trainer = trainer_of(Training { model, ..training });
+    Training { model, ..training }
+}
+
+/// An iteration at a rate of zero.
+fn rest(trainer: &mut Trainer) {
     let schedule = Schedule {
         generator: Some(0.0),
         discriminator: 0.0,
     };
-    with_feed(&mut trainer, 0.5, [1, 1], |trainer, feed| {
+    with_feed(trainer, 0.5, [1, 1], |trainer, feed| {
         trainer.step(feed, schedule).unwrap();
     });
+}
+
+fn trainer_at_rest(training: Training) -> Trainer {
+    let mut trainer = trainer_of(at_rest(training));
+    rest(&mut trainer);
     trainer
+}
+
+/// The average moves with the generator's step. The discriminator's moves the statistics on, a tenth of what was left of
+/// the way, so of the 1.9 tenths of an iteration the average has seen one.
+#[test]
+fn the_average_follows_running_statistics() {
+    let ema = DECAY;
+    let mut trainer = trainer_of(Training {
+        ema,
+        ..at_rest(training())
+    });
+    let names = ["mean", "var"].map(|end| format!("G.up_0.norm_0.param_free_norm.running_{end}"));
+    let read = |trainer: &Trainer, prefix: &str| -> [Vec<f64>; 2] {
+        let tensors = trainer.weights().unwrap().tensors;
+        let values = |name: &String| tensors[&format!("{prefix}{name}")].data.clone();
+        names
+            .each_ref()
+            .map(|name| values(name).into_iter().map(f64::from).collect())
+    };
+    let mut want = read(&trainer, "");
+    for share in SHARES {
+        let before = read(&trainer, "");
+        rest(&mut trainer);
+        let after = read(&trainer, "");
+        for (i, want) in want.iter_mut().enumerate() {
+            for (j, average) in want.iter_mut().enumerate() {
+                let seen = before[i][j] + (after[i][j] - before[i][j]) / 1.9;
+                *average += share * (seen - *average);
+            }
+        }
+    }
+    let (newest, got) = (read(&trainer, ""), read(&trainer, "ema."));
+    assert_ne!(newest, got);
+    for (got, want) in got.iter().flatten().zip(want.iter().flatten()) {
+        let limit = 1e-6 * want.abs().max(1.0);
+        assert!((got - want).abs() < limit, "{got}, not {want}");
+    }
 }
 
 /// Two forwards of one batch take running values 19 % of the way from 0 and 1 to the batch's own.
@@ -330,6 +395,52 @@ fn recalibrated_statistics_are_those_of_the_batches() {
             assert!(moved[name] == exact[name], "{name} changed");
         }
     }
+}
+
+/// One batch counts as much as any other, and the estimate before as nothing.
+#[test]
+fn recalibration_averages_evenly() {
+    let mut trainer = trainer_at_rest(training());
+    let mut calibration = trainer.calibration().unwrap();
+    let name = "ema.G.up_1.norm_0.param_free_norm.running_";
+    let mut estimate = |batches: &[u32]| {
+        for &pixels in batches {
+            with_map(
+                &mut trainer,
+                &stripes(pixels),
+                0.5,
+                [1, 1],
+                |trainer, feed| {
+                    trainer.observe(&mut calibration, feed).unwrap();
+                },
+            );
+        }
+        trainer.recalibrate(&mut calibration).unwrap();
+        let tensors = trainer.weights().unwrap().tensors;
+        ["mean", "var"].map(|end| tensors[&format!("{name}{end}")].data.clone())
+    };
+    let [wide, narrow] = [300, 7].map(|pixels| estimate(&[pixels]));
+    let together = estimate(&[300, 7, 300]);
+    assert!(wide != narrow, "batches of different statistics");
+    for (i, got) in together.iter().enumerate() {
+        for (j, got) in got.iter().enumerate() {
+            let want = (2.0 * f64::from(wide[i][j]) + f64::from(narrow[i][j])) / 3.0;
+            // Three roundings or so of each of three steps.
+            let limit = 1e-6 * f64::from(wide[i][j].abs().max(narrow[i][j].abs()));
+            assert!((f64::from(*got) - want).abs() <= limit, "{got}, not {want}");
+        }
+    }
+    // What an estimate that was not finished took is forgotten.
+    with_map(&mut trainer, &stripes(7), 0.5, [1, 1], |trainer, feed| {
+        trainer.observe(&mut calibration, feed).unwrap();
+    });
+    calibration.begin();
+    with_map(&mut trainer, &stripes(300), 0.5, [1, 1], |trainer, feed| {
+        trainer.observe(&mut calibration, feed).unwrap();
+    });
+    trainer.recalibrate(&mut calibration).unwrap();
+    let tensors = trainer.weights().unwrap().tensors;
+    assert!(tensors[&format!("{name}mean")].data == wide[0]);
 }
 
 #[test]

@@ -167,7 +167,8 @@ impl Training {
         Ok((fake, Some(code)))
     }
 
-    /// The generator, or its average where one is kept, over a batch, for the statistics its batch norms take of it.
+    /// The generator, or its average where one is kept, over a batch, and estimates moved by [`SHARE`] to the statistics
+    /// its batch norms take of it.
     ///
     /// # Errors
     /// If a size does not work out; the message names it.
@@ -180,24 +181,30 @@ impl Training {
         let mut net = net.like_parallel(&self.model);
         let photos = inputs.photos(&mut net)?;
         self.pictures(&mut net, &inputs, photos, "G")?;
-        let of_generator = |norm: &&Statistics| has_average(&norm.name);
-        let statistics: Vec<_> = net
-            .statistics()
-            .iter()
-            .filter(of_generator)
-            .cloned()
-            .collect();
+        // The encoder's, which it runs through as well, stay what training left.
+        let of_generator = |norm: &&Statistics| norm.name.starts_with("G.");
+        let statistics = net.statistics().iter().filter(of_generator);
+        let statistics: Vec<_> = statistics.cloned().collect();
+        let scalar = crate::graph::Ty::Dense(Shape::scalar());
+        let share = net.graph.input(SHARE, scalar)?;
+        let always = net.graph.input(ONE, scalar)?;
         for norm in &statistics {
-            let [mean, variance] = Self::statistics_names(&norm.name);
-            net.graph.output(&mean, norm.mean);
-            net.graph.output(&variance, norm.variance);
+            for (name, new) in Self::estimates(&norm.name)
+                .iter()
+                .zip([norm.mean, norm.variance])
+            {
+                let shape = net.graph.shape(new);
+                let estimate = net.graph.state(name, shape)?;
+                let moved = net.apply(Average {}, &[estimate, new, share, always])?;
+                net.graph.update(moved);
+            }
         }
         Ok((net.graph, statistics))
     }
 
-    /// Outputs of [`Training::calibration`] that hold mean and biased variance of a norm.
-    pub fn statistics_names(norm: &str) -> [String; 2] {
-        ["mean", "variance"].map(|which| format!("{which}.{norm}"))
+    /// Names of the estimates of [`Training::calibration`] of a norm's mean and biased variance.
+    pub fn estimates(norm: &str) -> [String; 2] {
+        ["mean", "variance"].map(|which| format!("estimate.{which}.{norm}"))
     }
 
     /// Whether pictures and photos may go through the discriminator one after the other, which spares the backward

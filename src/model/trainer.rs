@@ -473,7 +473,7 @@ impl Trainer {
     pub fn observe(&mut self, calibration: &mut Calibration, feed: &Feed) -> Result<()> {
         self.upload(feed)?;
         self.upload_noise("G", feed.noise[0])?;
-        calibration.observe(&self.store)
+        calibration.observe(&mut self.store)
     }
 
     /// Puts the mean of all statistics taken in place of the running ones: those of the average where one is kept.
