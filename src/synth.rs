@@ -32,6 +32,7 @@ use crate::data::{Grid, LabelSpace, batch, files};
 use crate::gpu::Gpu;
 use crate::model::generator::generator_params;
 use crate::model::init::initial;
+use crate::model::style::no_styles;
 use crate::model::{self, Encoded, Style};
 use crate::picture::{self, Picture};
 use crate::state::{HostTensor, StateDict};
@@ -190,9 +191,7 @@ impl Generator {
     pub fn random_style(&self, seed: u64) -> Result<Style> {
         match self.has_styles() {
             true => Ok(Style::random(self.inner.config().z_dim, seed)),
-            false => Err(Error::Usage(
-                "this generator has no styles: it was trained without use_vae".into(),
-            )),
+            false => Err(no_styles()),
         }
     }
 

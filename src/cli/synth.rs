@@ -1,10 +1,12 @@
 //! `spadework synth`.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde::Serialize;
+use spadework::config::SpadeNorm;
 use spadework::gpu::Gpu;
 use spadework::train::Checkpoint;
 use spadework::{Error, Generator, Layout, Result, picture};
@@ -41,7 +43,7 @@ pub struct Args {
     /// Normalise with the statistics of the pictures drawn together, as training does, not with running ones
     #[arg(long)]
     batch_statistics: bool,
-    /// Pictures to draw together
+    /// Pictures to draw together; with --batch-statistics the last lot is filled up with layouts before it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
     /// Write a line of JSON for each picture
@@ -71,6 +73,12 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     if args.no_ema {
         checkpoint.networks.take_average();
     }
+    let norm_g = checkpoint.config.model.norm_g;
+    if args.batch_statistics && norm_g.kind == SpadeNorm::Instance {
+        return Err(Error::Usage(format!(
+            "--batch-statistics does nothing: norm_g = {norm_g} normalises each picture by itself, always; leave it out"
+        )));
+    }
     let learned = Learned {
         dataset_mode: checkpoint.config.data.dataset_mode,
         space: checkpoint.space.clone(),
@@ -88,7 +96,8 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     let styles = args.styles.resolve(&mut generator)?;
     let stop = super::interrupt::flag()?;
     let bar = super::bar((jobs.len() * styles.len()) as u64, "drawing");
-    for jobs in jobs.chunks(args.batch.into()) {
+    for Lot { drawn, told } in lots(jobs.len(), args.batch.into(), args.batch_statistics) {
+        let jobs = &jobs[drawn];
         let read =
             |job: &Job| Layout::read(&job.labels, job.instances.as_deref(), generator.space());
         let layouts = jobs.iter().map(read).collect::<Result<Vec<_>>>()?;
@@ -100,7 +109,7 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
             let chosen = style.as_ref().map(|(style, _)| style);
             let drawn = generator.synth_together(&layouts, chosen, size)?;
             let seconds = start.elapsed().as_secs_f64() / jobs.len() as f64;
-            for ((job, layout), picture) in jobs.iter().zip(&layouts).zip(&drawn) {
+            for ((job, layout), picture) in jobs.iter().zip(&layouts).zip(&drawn).skip(told) {
                 let out = &job.outs[i];
                 if let Some(folder) = out.parent() {
                     std::fs::create_dir_all(folder)
@@ -125,6 +134,30 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     Ok(())
 }
 
+/// Layouts to draw together.
+#[derive(Debug, PartialEq)]
+struct Lot {
+    drawn: Range<usize>,
+    /// The first of them that were drawn in the lot before already.
+    told: usize,
+}
+
+/// Layouts in lots. The last one may be smaller, unless what is drawn together matters.
+fn lots(layouts: usize, batch: usize, is_filled: bool) -> Vec<Lot> {
+    let lot = |start: usize| {
+        let end = (start + batch).min(layouts);
+        let from = match is_filled {
+            true => end.saturating_sub(batch),
+            false => start,
+        };
+        Lot {
+            drawn: from..end,
+            told: start - from,
+        }
+    };
+    (0..layouts).step_by(batch).map(lot).collect()
+}
+
 fn tell(drawn: &Drawn, json: bool) -> Result<()> {
     if json {
         let line = serde_json::to_string(drawn);
@@ -140,4 +173,23 @@ fn tell(drawn: &Drawn, json: bool) -> Result<()> {
         drawn.seconds,
         drawn.executed_macs as f64 / 1e9
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lot_is_filled_up_where_it_matters() {
+        let of = |layouts, batch, is_filled| -> Vec<_> {
+            let lots = lots(layouts, batch, is_filled).into_iter();
+            lots.map(|lot| (lot.drawn, lot.told)).collect()
+        };
+        assert_eq!(of(5, 2, false), [(0..2, 0), (2..4, 0), (4..5, 0)]);
+        assert_eq!(of(5, 2, true), [(0..2, 0), (2..4, 0), (3..5, 1)]);
+        assert_eq!(of(4, 2, true), [(0..2, 0), (2..4, 0)]);
+        // There are no more.
+        assert_eq!(of(3, 8, true), [(0..3, 0)]);
+        assert_eq!(of(0, 8, true), []);
+    }
 }

@@ -3,6 +3,11 @@
 use super::init::normal;
 use crate::{Error, Result};
 
+/// What a generator without styles says of one.
+pub fn no_styles() -> Error {
+    Error::Usage("this generator has no styles: it was trained without use_vae".into())
+}
+
 /// A point in the space of styles.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Style(Vec<f32>);

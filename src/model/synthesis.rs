@@ -6,7 +6,7 @@ use super::generator::{generator, generator_params};
 use super::inputs::{Inputs, padded};
 use super::net::{Mode, Net};
 use super::params::Params;
-use super::style::{Encoded, Style};
+use super::style::{Encoded, Style, no_styles};
 use crate::config::ModelConfig;
 use crate::gpu::{Executor, Gpu, Store};
 use crate::graph::Graph;
@@ -121,9 +121,7 @@ impl Synthesis {
             return Ok(());
         }
         if !self.has_styles {
-            return Err(Error::Usage(
-                "this generator has no styles: it was trained without use_vae".into(),
-            ));
+            return Err(no_styles());
         }
         let lengths = || styles.iter().map(|style| style.coordinates().len());
         if styles.len() != shape.n || lengths().any(|length| length != shape.c) {
@@ -237,13 +235,13 @@ impl Generator {
     /// If there is no encoder, the size is another, or the device cannot hold the plan.
     pub fn encode(&mut self, photo: &[f32]) -> Result<Encoded> {
         if !self.has_encoder {
-            return Err(Error::Usage(match self.config.use_vae {
-                true => {
+            return Err(match self.config.use_vae {
+                true => Error::Usage(
                     "this checkpoint holds no encoder, so it cannot take a style from a picture"
-                        .into()
-                }
-                false => "this generator has no styles: it was trained without use_vae".into(),
-            }));
+                        .into(),
+                ),
+                false => no_styles(),
+            });
         }
         let mut encoding = match self.encoding.take() {
             Some(encoding) => encoding,
