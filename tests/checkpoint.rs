@@ -42,6 +42,8 @@ fn example() -> Checkpoint {
                 pictures: 12,
                 names: 0x1234_5678,
             }),
+            vgg: Some(0x9abc_def0),
+            generator_losses: vec![("GAN".into(), 0.1 + 0.2), ("GAN_Feat".into(), f32::EPSILON)],
         },
         origin: Origin {
             program: "0.1.0".into(),
@@ -64,9 +66,15 @@ fn example() -> Checkpoint {
 #[test]
 fn progress_from_before_pictures_were_counted_is_read() {
     let mut old = serde_json::to_value(example().progress).unwrap();
-    old.as_object_mut().unwrap().remove("census").unwrap();
+    for later in ["census", "vgg", "generator_losses"] {
+        old.as_object_mut().unwrap().remove(later).unwrap();
+    }
     let progress: Progress = serde_json::from_value(old).unwrap();
-    assert_eq!((progress.step, progress.census), (1234, None));
+    assert_eq!(
+        (progress.step, progress.census, progress.vgg),
+        (1234, None, None)
+    );
+    assert!(progress.generator_losses.is_empty());
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use spadework::model::vgg::vgg_params;
+use spadework::state::{HostTensor, StateDict, TensorFile};
 use spadework::train::Checkpoint;
 use spadework::train::checkpoint::Shelf;
 
@@ -103,6 +105,79 @@ fn generator_steps_are_counted_within_the_epoch() {
         .collect();
     let is_repeated: Vec<_> = losses.windows(2).map(|two| two[0] == two[1]).collect();
     assert_eq!(is_repeated, [true, false, false, true, false]);
+    // So does the first iteration after a resume.
+    let stopped = dir.path().join("stopped");
+    let to = stopped.display();
+    accepted(&format!(
+        "train --out {to} --display-freq 0 --d-steps-per-g 2 --max-steps 1 {OPTIONS}"
+    ));
+    accepted(&format!("train --out {to} --resume --max-steps 2"));
+    for (whole, resumed) in lines(&out).iter().zip(lines(&stopped)) {
+        assert_eq!(whole["losses"], resumed["losses"]);
+    }
+    assert_eq!(lines(&stopped).len(), 2);
+}
+
+/// A run that has a perceptual loss keeps it, and the weights it looks through; wherever their file lies.
+#[test]
+fn a_run_goes_on_with_the_perceptual_loss_it_began_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (out, without) = (path("run"), path("without"));
+    let files = ["one.safetensors", "moved.safetensors", "other.safetensors"].map(path);
+    let mut state = StateDict::default();
+    for spec in vgg_params(1).specs() {
+        let zeros = vec![0.0; spec.dims.iter().product()];
+        let name = spec.name.strip_prefix("vgg.").unwrap().to_owned();
+        state
+            .tensors
+            .insert(name, HostTensor::new(spec.dims.clone(), zeros));
+    }
+    for file in &files {
+        if *file == files[2] {
+            state.tensors.get_mut("features.0.bias").unwrap().data[63] = 1.0;
+        }
+        let metadata = Default::default();
+        let contents = TensorFile {
+            metadata,
+            state: state.clone(),
+        };
+        contents
+            .write(&mut std::fs::File::create(file).unwrap())
+            .unwrap();
+    }
+    let options = OPTIONS.replace(
+        "--no-vgg-loss",
+        "--crop-size 32 --display-freq 0 --max-steps 1",
+    );
+    accepted(&format!(
+        "train --out {out} --vgg-weights {} {options}",
+        files[0]
+    ));
+    std::fs::remove_file(&files[0]).unwrap();
+    let resume = format!("train --out {out} --resume --max-steps 2 --vgg-weights");
+    let output = run(&format!("{resume} {}", files[2]));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(
+        error.contains("other.safetensors: not the ones this run began with"),
+        "{error}"
+    );
+    accepted(&format!("{resume} {}", files[1]));
+    assert!(
+        lines(out.as_ref())
+            .iter()
+            .all(|line| line["losses"]["VGG"] == 0.0)
+    );
+
+    accepted(&format!("train --out {without} {options}"));
+    let output = run(&format!(
+        "train --out {without} --resume --vgg-weights {}",
+        files[1]
+    ));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("--from"), "{error}");
 }
 
 #[test]
@@ -450,18 +525,35 @@ fn numbers_out_of_bounds_stop_training_with_the_iteration() {
     );
 }
 
-#[cfg(unix)]
 #[test]
-fn ctrl_c_saves_and_stops() {
+fn the_page_of_a_failed_run_rests() {
     let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("run");
-    let options = OPTIONS.replace("--niter 1 ", "--niter 100000 ");
-    let line = format!("train --out {} {options}", out.display());
-    let mut child = spadework(&line).stderr(Stdio::null()).spawn().unwrap();
-    let begun =
-        |out: &Path| std::fs::metadata(out.join("metrics.jsonl")).is_ok_and(|m| m.len() > 0);
+    let [set, out] = ["set", "run"].map(|name| dir.path().join(name));
+    accepted(&format!(
+        "landscapes --out {} --count 3 --val 1 --size 64x64",
+        set.display()
+    ));
+    std::fs::write(set.join("train_label/00002.png"), b"no picture").unwrap();
+    let output = run(&format!(
+        "train {} --out {} --preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 1 --no-vgg-loss --samples 1 \
+         --display-freq 1 --serial-batches",
+        set.display(),
+        out.display()
+    ));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("step-00000002.png") && !page.contains("http-equiv"));
+    let step = Checkpoint::load(&newest(&out)).unwrap().progress.step;
+    assert_eq!(step, 2, "what went well is saved");
+}
+
+/// Interrupts a run once `is_time` says so, and returns what it said on standard error.
+#[cfg(unix)]
+fn interrupted(line: &str, is_time: impl Fn() -> bool) -> String {
+    let mut child = spadework(line).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
-    while !begun(&out) {
+    while !is_time() {
         assert!(
             start.elapsed() < Duration::from_secs(300),
             "training does not begin"
@@ -473,7 +565,43 @@ fn ctrl_c_saves_and_stops() {
         .args(["-INT", &child.id().to_string()])
         .status();
     assert!(kill.unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{error}");
+    error
+}
+
+#[cfg(unix)]
+fn has_begun(run: &Path) -> bool {
+    std::fs::metadata(run.join("metrics.jsonl")).is_ok_and(|m| m.len() > 0)
+}
+
+/// An estimate over so many batches, many epochs of them, would take days.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_an_estimate_of_statistics() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let line = format!(
+        "train --out {} --display-freq 0 --save-latest-freq 2 --recalibrate 100000000 {OPTIONS}",
+        out.display()
+    );
+    let error = interrupted(&line, || has_begun(&out));
+    assert!(
+        error.contains("training's own running statistics"),
+        "{error}"
+    );
+    assert_eq!(Checkpoint::load(&newest(&out)).unwrap().progress.step, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let options = OPTIONS.replace("--niter 1 ", "--niter 100000 ");
+    let line = format!("train --out {} {options}", out.display());
+    interrupted(&line, || has_begun(&out));
     let step = Checkpoint::load(&newest(&out)).unwrap().progress.step;
     let last = lines(&out).last().unwrap()["step"].as_u64();
     assert_eq!(Some(step), last, "saved where it stopped");

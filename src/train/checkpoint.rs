@@ -23,7 +23,7 @@ use crate::{Error, Result};
 pub const FORMAT: u64 = 1;
 
 /// Where a run stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// The batch that comes next.
     pub position: Position,
@@ -36,6 +36,13 @@ pub struct Progress {
     /// The pictures it trains on; unknown to checkpoints of before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub census: Option<Census>,
+    /// Checksum of the weights its perceptual loss looks through, where it has one; unknown to checkpoints of before it
+    /// was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vgg: Option<u32>,
+    /// Losses of the generator's last step, which iterations without one show again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generator_losses: Vec<(String, f32)>,
 }
 
 /// What computed a checkpoint. A run resumed elsewhere goes on, but not to the same bits.

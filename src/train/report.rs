@@ -13,6 +13,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde::{Deserialize, Serialize};
 
+use super::run::{sheet_name, sheet_steps};
 use super::write_durably;
 use crate::{Error, Result};
 use chart::{Chart, Point};
@@ -28,6 +29,9 @@ pub enum Pictures {
     /// In the page, at most this many, evenly spread, the newest among them.
     Embedded(usize),
 }
+
+/// Name of the page in the folder of a run.
+pub const PAGE: &str = "index.html";
 
 /// What a line of `metrics.jsonl` says of interest.
 #[derive(Deserialize)]
@@ -66,9 +70,7 @@ struct Page {
 /// As [`page`], and if it cannot be written.
 pub fn write(root: &Path, is_training: bool) -> Result<()> {
     let text = page(root, Pictures::Linked { is_training })?;
-    write_durably(&root.join("index.html"), |writer| {
-        writer.write_all(text.as_bytes())
-    })
+    write_durably(&root.join(PAGE), |writer| writer.write_all(text.as_bytes()))
 }
 
 /// The page of a run.
@@ -159,21 +161,9 @@ fn charts(lines: &[Line]) -> Vec<Chart> {
 
 /// Sheets, the newest first.
 fn sheets(root: &Path, pictures: Pictures) -> Result<Vec<Sheet>> {
-    let folder = root.join("samples");
-    let failed = |e| Error::io("cannot list", &folder, e);
-    let mut steps = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let step = name.to_str().and_then(|name| {
-            name.strip_prefix("step-")?
-                .strip_suffix(".png")?
-                .parse::<u64>()
-                .ok()
-        });
-        steps.extend(step);
-    }
+    let mut steps = sheet_steps(root)?;
     steps.sort_unstable_by_key(|&step| std::cmp::Reverse(step));
-    let name = |step: u64| format!("samples/step-{step:08}.png");
+    let name = |step: u64| format!("samples/{}", sheet_name(step));
     let sheet = |step| {
         let source = match pictures {
             Pictures::Linked { .. } => name(step),

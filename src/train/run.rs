@@ -1,5 +1,6 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl`, `loss_log.txt`, `samples/`, `checkpoints/`. Nothing in it is
-//! overwritten but the page `index.html`; a run that goes on from an earlier iteration takes back the lines after it.
+//! overwritten but the page `index.html`; a run that goes on from an earlier iteration takes back the lines and sample
+//! sheets after it.
 //!
 //! One process trains in a folder: it holds a lock on the file `.lock`, which the system gives back however it ends.
 
@@ -101,11 +102,11 @@ impl RunFolder {
         })
     }
 
-    /// Takes back the lines after an iteration, given by its number, its place in the schedule and the pictures of a batch,
-    /// and a last line that a crash cut off.
+    /// Takes back the lines and sample sheets after an iteration, given by its number, its place in the schedule and the
+    /// pictures of a batch, and a last line that a crash cut off. The run tells and draws them anew.
     ///
     /// # Errors
-    /// If a file cannot be read or written.
+    /// If a file cannot be read, written or removed.
     pub fn rewind(&mut self, step: u64, position: Position, batch_size: u64) -> Result<()> {
         let is_earlier = |line: &str| step_of(line).is_none_or(|of| of <= step);
         self.metrics = keep_lines(&self.root.join(METRICS), is_earlier)?;
@@ -113,6 +114,10 @@ impl RunFolder {
         let is_earlier =
             |line: &str| place_of(line).is_none_or(|(epoch, images)| (epoch - 1, images) <= done);
         self.loss_log = keep_lines(&self.root.join(LOSS_LOG), is_earlier)?;
+        for later in sheet_steps(&self.root)?.into_iter().filter(|&of| of > step) {
+            let path = self.sheet(later);
+            fs::remove_file(&path).map_err(|e| Error::io("cannot remove", &path, e))?;
+        }
         Ok(())
     }
 
@@ -128,8 +133,7 @@ impl RunFolder {
 
     /// Path of the sample sheet of an iteration.
     pub fn sheet(&self, step: u64) -> PathBuf {
-        let name = format!("step-{step:08}.png");
-        self.root.join("samples").join(name)
+        self.root.join("samples").join(sheet_name(step))
     }
 
     /// Folder of event files.
@@ -155,6 +159,27 @@ impl RunFolder {
         }
         Ok(())
     }
+}
+
+/// Name of the sample sheet of an iteration.
+pub(super) fn sheet_name(step: u64) -> String {
+    format!("step-{step:08}.png")
+}
+
+/// Iterations that have a sample sheet in the folder of a run.
+pub(super) fn sheet_steps(root: &Path) -> Result<Vec<u64>> {
+    let folder = root.join("samples");
+    let failed = |e| Error::io("cannot list", &folder, e);
+    let mut steps = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let step = name.to_str().and_then(|name| {
+            let digits = name.strip_prefix("step-")?.strip_suffix(".png")?;
+            digits.parse().ok()
+        });
+        steps.extend(step.filter(|&step| Some(sheet_name(step).as_str()) == name.to_str()));
+    }
+    Ok(steps)
 }
 
 /// Epoch, pictures seen in it, seconds a picture, losses.
@@ -294,10 +319,17 @@ mod tests {
         cut_off(LOSS_LOG, b"(epoch: 1, it");
         let count = |name: &str| fs::read_to_string(root.join(name)).unwrap().lines().count();
         let mut run = RunFolder::open(&root).unwrap();
+        for step in [2, 3, 4, 7] {
+            fs::write(run.sheet(step), b"").unwrap();
+        }
+        let other = root.join("samples/step-9.png");
+        fs::write(&other, b"").unwrap();
         for (step, epoch, batch) in [(7, 2, 1), (5, 1, 2), (3, 1, 0), (2, 0, 2)] {
             run.rewind(step, Position { epoch, batch }, 4).unwrap();
             assert_eq!([count(METRICS), count(LOSS_LOG)], [step as usize; 2]);
         }
+        assert_eq!(sheet_steps(&root).unwrap(), [2]);
+        assert!(other.exists(), "what is no sheet of the run stays");
         run.log(&report(3)).unwrap();
         assert_eq!([count(METRICS), count(LOSS_LOG)], [3; 2]);
         let text = fs::read_to_string(root.join(METRICS)).unwrap();

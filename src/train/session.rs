@@ -28,7 +28,7 @@ use crate::model::{Calibration, Feed, Losses, Schedule, Trainer};
 use crate::picture::{self, Picture};
 use crate::state::{AVERAGES, StateDict};
 use crate::{Error, Result};
-use parts::{Parts, load_vgg};
+use parts::Parts;
 
 /// An epoch that training never reaches: its batches are those that running statistics are estimated over.
 const CALIBRATION_EPOCH: u64 = u64::MAX;
@@ -43,8 +43,6 @@ pub struct Session {
     loader: Loader,
     batcher: Arc<Batcher>,
     calibration: Option<Calibration>,
-    /// Those of its last step: iterations that go without one show them again, as the published console does.
-    generator_losses: Vec<(&'static str, f32)>,
     calibrated_step: Option<u64>,
     samples: Samples,
     progress: Progress,
@@ -77,7 +75,8 @@ impl Session {
     ) -> Result<Self> {
         RunFolder::refuse_used(root)?;
         let config = config.resolve(&space)?;
-        let parts = Parts::open(gpu, &config, &space, &Progress::default())?;
+        config.refuse_idle()?;
+        let parts = Parts::open(gpu, &config, &space, None)?;
         let mut notices = parts.notices;
         let mut trainer = parts.trainer;
         trainer.initialise(config.train.seed)?;
@@ -108,7 +107,9 @@ impl Session {
                 "the moving average of the checkpoint stays behind: training starts from its newest weights".into(),
             );
         }
-        load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
+        if let Some(vgg) = &parts.vgg {
+            vgg.load(&mut trainer)?;
+        }
         let run = RunFolder::create(root, &config)?;
         Ok(Self {
             events: events(&config, &run, 0)?,
@@ -116,11 +117,11 @@ impl Session {
             loader: parts.loader,
             batcher: parts.batcher,
             calibration: parts.calibration,
-            generator_losses: Vec::new(),
             calibrated_step: None,
             samples: parts.samples,
             progress: Progress {
                 census: Some(parts.census),
+                vgg: parts.vgg.map(|vgg| vgg.checksum),
                 ..Progress::default()
             },
             origin: origin(gpu),
@@ -147,14 +148,16 @@ impl Session {
             moments,
         } = checkpoint;
         config.validate()?;
-        let parts = Parts::open(gpu, &config, &space, &progress)?;
+        let parts = Parts::open(gpu, &config, &space, Some(&progress))?;
         let mut trainer = parts.trainer;
         for network in ["G.", "D.", "E."] {
             trainer.load(&networks, network)?;
         }
         trainer.load_average(&networks)?;
         trainer.load_moments(&moments, &progress.adam_steps)?;
-        load_vgg(&mut trainer, parts.vgg.as_ref(), &config)?;
+        if let Some(vgg) = &parts.vgg {
+            vgg.load(&mut trainer)?;
+        }
         let origin = origin(gpu);
         let mut notices = parts.notices;
         if origin != before {
@@ -164,6 +167,7 @@ impl Session {
             ));
         }
         progress.census = Some(parts.census);
+        progress.vgg = parts.vgg.map(|vgg| vgg.checksum);
         run.rewind(
             progress.step,
             progress.position,
@@ -175,7 +179,6 @@ impl Session {
             loader: parts.loader,
             batcher: parts.batcher,
             calibration: parts.calibration,
-            generator_losses: Vec::new(),
             calibrated_step: None,
             samples: parts.samples,
             saved_step: Some(progress.step),
@@ -218,6 +221,7 @@ impl Session {
         let trained = self.train_and_save(stop, limit, hear);
         if trained.is_err() {
             self.rescue(hear)?;
+            self.end_page(hear)?;
         }
         trained.map_err(|error| self.with_way_out(error))
     }
@@ -256,6 +260,20 @@ impl Session {
         }
     }
 
+    /// Ends the reloading of the page after an error, whatever became of the rest.
+    fn end_page(&self, hear: &mut Listener) -> Result<()> {
+        let root = self.run.root();
+        if !self.config.train.html || !root.join(report::PAGE).exists() {
+            return Ok(());
+        }
+        match report::write(root, false) {
+            Ok(()) => Ok(()),
+            Err(error) => hear(&TrainEvent::Notice(format!(
+                "the page of the run still reloads: {error}"
+            ))),
+        }
+    }
+
     fn train_and_save(
         &mut self,
         stop: &AtomicBool,
@@ -278,15 +296,15 @@ impl Session {
                 break End::Limit;
             }
             match self.orders.next(stop) {
-                Next::Iterate => self.iterate(hear)?,
+                Next::Iterate => self.iterate(stop, hear)?,
                 Next::Save if self.saved_step == Some(self.progress.step) => {}
-                Next::Save => self.save(hear)?,
+                Next::Save => self.save(stop, hear)?,
                 Next::Stop => break End::Interrupted,
             }
         };
         if self.saved_step != Some(self.progress.step) {
-            self.draw_sheet(hear)?;
-            self.save(hear)?;
+            self.draw_sheet(stop, hear)?;
+            self.save(stop, hear)?;
         }
         if self.config.train.html {
             report::write(self.run.root(), false)?;
@@ -312,7 +330,7 @@ impl Session {
         }
     }
 
-    fn iterate(&mut self, hear: &mut Listener) -> Result<()> {
+    fn iterate(&mut self, stop: &AtomicBool, hear: &mut Listener) -> Result<()> {
         let start = Instant::now();
         let (position, batch) = self.loader.next_batch()?;
         let (lr_g, lr_d) = self.config.optim.rates(position.epoch as usize + 1);
@@ -340,15 +358,15 @@ impl Session {
         }
         hear(&TrainEvent::Step(report))?;
         if self.fires(self.config.train.display_freq) {
-            self.draw_sheet(hear)?;
+            self.draw_sheet(stop, hear)?;
         }
         if self.fires(self.config.train.save_latest_freq) {
-            self.save(hear)?;
+            self.save(stop, hear)?;
         }
         Ok(())
     }
 
-    /// Losses of an iteration, those of the generator's last step among them.
+    /// Losses of an iteration, those of the generator's last step among them, as the published console shows them.
     fn with_generator_losses(
         &mut self,
         losses: Vec<(&'static str, f32)>,
@@ -356,10 +374,17 @@ impl Session {
         let is_of_discriminator = |(name, _): &(&str, f32)| name.starts_with("D_");
         let (discriminator, generator): (Vec<_>, Vec<_>) =
             losses.into_iter().partition(is_of_discriminator);
+        let last = &mut self.progress.generator_losses;
         if !generator.is_empty() {
-            self.generator_losses = generator;
+            let kept = generator.iter().map(|&(name, x)| (name.to_owned(), x));
+            *last = kept.collect();
         }
-        [self.generator_losses.clone(), discriminator].concat()
+        let names = self.trainer.training().generator_losses();
+        let shown = names.into_iter().filter_map(|name| {
+            let (_, x) = last.iter().find(|(kept, _)| kept == name)?;
+            Some((name, *x))
+        });
+        shown.chain(discriminator).collect()
     }
 
     fn step(&mut self, position: Position, batch: &Batch, rates: (f64, f64)) -> Result<Losses> {
@@ -406,14 +431,14 @@ impl Session {
         frequency > 0 && self.progress.images % frequency < batch
     }
 
-    fn draw_sheet(&mut self, hear: &mut Listener) -> Result<()> {
+    fn draw_sheet(&mut self, stop: &AtomicBool, hear: &mut Listener) -> Result<()> {
         if self.config.train.display_freq == 0 {
             return Ok(());
         }
         let path = self.run.sheet(self.progress.step);
-        // Resumed after a crash, a run draws some sheets again; they are the same.
+        // The end of training draws one, which its last iteration may have done.
         if !path.exists() {
-            self.recalibrate()?;
+            self.recalibrate(stop)?;
             let rows = self.samples.rows(&mut self.trainer)?;
             picture::save(&path, &picture::sheet(&rows))?;
             self.log_pictures(&rows)?;
@@ -438,28 +463,39 @@ impl Session {
         events.pictures(self.progress.images, &pictures)
     }
 
-    /// Estimates running statistics anew where that is wanted, once an iteration at most. It follows from the weights
+    /// Estimates running statistics anew where that is wanted, once an iteration at most, and says whether they are as
+    /// wanted: not if `stop` was raised before the end, and then they are training's own. It follows from the weights
     /// alone, always over the same batches, so that runs which were stopped save the same.
-    fn recalibrate(&mut self) -> Result<()> {
+    fn recalibrate(&mut self, stop: &AtomicBool) -> Result<bool> {
         if self.calibrated_step == Some(self.progress.step) {
-            return Ok(());
+            return Ok(true);
         }
         let Some(mut calibration) = self.calibration.take() else {
-            return Ok(());
+            return Ok(true);
         };
         calibration.begin();
-        let done = self.observe(&mut calibration);
+        let done = self.observe(&mut calibration, stop);
         self.calibration = Some(calibration);
-        done?;
-        self.calibrated_step = Some(self.progress.step);
-        Ok(())
+        if done? {
+            self.calibrated_step = Some(self.progress.step);
+        }
+        Ok(self.calibrated_step == Some(self.progress.step))
     }
 
-    fn observe(&mut self, calibration: &mut Calibration) -> Result<()> {
-        let wanted = self.config.train.recalibrate;
-        let order = self.batcher.order(CALIBRATION_EPOCH);
-        for i in 0..wanted.min(self.batcher.batches_per_epoch()) {
-            let batch = self.batcher.train(CALIBRATION_EPOCH, i, &order)?;
+    /// Takes the statistics of the wanted number of batches, of as many epochs as it takes, and puts their mean in place
+    /// unless `stop` is raised.
+    fn observe(&mut self, calibration: &mut Calibration, stop: &AtomicBool) -> Result<bool> {
+        let per_epoch = self.batcher.batches_per_epoch();
+        let mut order = Vec::new();
+        for i in 0..self.config.train.recalibrate {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let epoch = CALIBRATION_EPOCH - (i / per_epoch) as u64;
+            if i.is_multiple_of(per_epoch) {
+                order = self.batcher.order(epoch);
+            }
+            let batch = self.batcher.train(epoch, i % per_epoch, &order)?;
             let noise = self.noise("calibration", i as u64);
             let feed = Feed {
                 photos: &batch.images,
@@ -469,11 +505,17 @@ impl Session {
             };
             self.trainer.observe(calibration, &feed)?;
         }
-        self.trainer.recalibrate(calibration)
+        self.trainer.recalibrate(calibration)?;
+        Ok(true)
     }
 
-    fn save(&mut self, hear: &mut Listener) -> Result<()> {
-        self.recalibrate()?;
+    fn save(&mut self, stop: &AtomicBool, hear: &mut Listener) -> Result<()> {
+        if !self.recalibrate(stop)? {
+            hear(&TrainEvent::Notice(format!(
+                "to stop at once, iteration {} is saved with training's own running statistics, not with new estimates",
+                self.progress.step
+            )))?;
+        }
         self.write(hear)
     }
 

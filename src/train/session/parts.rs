@@ -1,11 +1,11 @@
 //! What a run needs, from its configuration: data, networks and plans.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::convert::read_selected_weights;
-use crate::data::{Batcher, Census, LabelSpace, Loader, Phase};
+use crate::data::{Batcher, Census, LabelSpace, Loader, Phase, Position};
 use crate::gpu::Gpu;
 use crate::model::vgg::vgg_params;
 use crate::model::{Calibration, Keep, Trainer, Training};
@@ -22,7 +22,7 @@ pub(super) struct Parts {
     pub calibration: Option<Calibration>,
     pub samples: Samples,
     pub census: Census,
-    pub vgg: Option<StateDict>,
+    pub vgg: Option<Vgg>,
     pub notices: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl Parts {
         gpu: &Arc<Gpu>,
         config: &Config,
         space: &LabelSpace,
-        before: &Progress,
+        before: Option<&Progress>,
     ) -> Result<Self> {
         let [height, width] = config.model.output();
         let train = &config.train;
@@ -46,9 +46,9 @@ impl Parts {
         )?;
         batcher.validate()?;
         let census = batcher.dataset.census();
-        refuse_other_pictures(before.census, census)?;
+        refuse_other_pictures(before.and_then(|before| before.census), census)?;
         let per_epoch = batcher.batches_per_epoch() as u64;
-        let from = before.position;
+        let from = before.map_or_else(Position::default, |before| before.position);
         if from.batch >= per_epoch {
             return Err(Error::Data(format!(
                 "the checkpoint stands after batch {} of an epoch, but the data set has {per_epoch}: it is not the \
@@ -58,7 +58,16 @@ impl Parts {
         }
         let mut samples = Samples::open(config, space)?;
         let mut notices = Vec::new();
-        let vgg = open_vgg(config, &mut notices)?;
+        let vgg = open_vgg(config)?;
+        match (before, &vgg) {
+            (Some(before), Some(vgg)) => vgg.refuse_other(before.vgg)?,
+            (None, None) if config.loss.vgg_loss => notices.push(
+                "training goes without the perceptual loss, so pictures will be less sharp: --vgg-weights FILE gives it \
+                 VGG-19 weights, --no-vgg-loss silences this"
+                    .into(),
+            ),
+            _ => {}
+        }
         let training = Training {
             model: config.model.clone(),
             loss: config.loss.clone(),
@@ -70,8 +79,14 @@ impl Parts {
         let mut trainer = Trainer::new(gpu, training, Keep::Losses)?;
         let calibration = match train.recalibrate {
             0 => None,
-            _ => Some(trainer.calibration()?),
+            _ => Some(trainer.calibration()?).filter(Calibration::has_norms),
         };
+        if train.recalibrate > 0 && calibration.is_none() {
+            notices.push(format!(
+                "recalibrate = {} does nothing: the generator's norms keep no running statistics",
+                train.recalibrate
+            ));
+        }
         if train.display_freq > 0 {
             samples.prepare(&mut trainer)?;
         }
@@ -115,39 +130,54 @@ fn workers(wanted: usize) -> usize {
     }
 }
 
-/// The convolutions of VGG-19: from torchvision's `.pth` file, whose classifier is not read, or from safetensors.
-fn open_vgg(config: &Config, notices: &mut Vec<String>) -> Result<Option<StateDict>> {
+/// The convolutions of VGG-19, the network of the perceptual loss.
+pub(super) struct Vgg {
+    path: PathBuf,
+    state: StateDict,
+    /// Of the weights alone: which file holds them, and in what container, does not matter.
+    pub checksum: u32,
+}
+
+/// Reads them from torchvision's `.pth` file, whose classifier is not read, or from safetensors.
+fn open_vgg(config: &Config) -> Result<Option<Vgg>> {
     let Some(path) = config.loss.perceptual() else {
-        if config.loss.vgg_loss {
-            notices.push(
-                "training goes without the perceptual loss, so pictures will be less sharp: --vgg-weights FILE \
-                 gives it VGG-19 weights, --no-vgg-loss silences this"
-                    .into(),
-            );
-        }
         return Ok(None);
     };
     let file = read_selected_weights(path, |name| name.starts_with("features."))?;
     let mut state = StateDict::default();
     state.extend_prefixed("vgg.", file);
+    let mut sum = crc32fast::Hasher::new();
     // Before anything is planned: a wrong file is the most likely mistake.
     for spec in vgg_params(1).specs() {
-        spec.look_up(&state.tensors).map_err(|e| of_vgg(path, &e))?;
+        let tensor = spec.look_up(&state.tensors).map_err(|e| of_vgg(path, &e))?;
+        sum.update(bytemuck::cast_slice(&tensor.data));
     }
-    Ok(Some(state))
+    Ok(Some(Vgg {
+        path: path.clone(),
+        state,
+        checksum: sum.finalize(),
+    }))
+}
+
+impl Vgg {
+    /// A run goes on with the weights it began with: others would make another loss of the same name.
+    fn refuse_other(&self, before: Option<u32>) -> Result<()> {
+        match before {
+            Some(before) if before != self.checksum => Err(Error::Data(format!(
+                "VGG weights {}: not the ones this run began with: bring those back with --vgg-weights, or start a new \
+                 run with the networks of this one (--from)",
+                self.path.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn load(&self, trainer: &mut Trainer) -> Result<()> {
+        let loaded = trainer.load(&self.state, "vgg.");
+        loaded.map_err(|e| of_vgg(&self.path, &e))
+    }
 }
 
 fn of_vgg(path: &Path, error: &Error) -> Error {
     Error::Data(format!("VGG weights {}: {error}", path.display()))
-}
-
-pub(super) fn load_vgg(
-    trainer: &mut Trainer,
-    vgg: Option<&StateDict>,
-    config: &Config,
-) -> Result<()> {
-    let (Some(state), Some(path)) = (vgg, config.loss.perceptual()) else {
-        return Ok(());
-    };
-    trainer.load(state, "vgg.").map_err(|e| of_vgg(path, &e))
 }
