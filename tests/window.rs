@@ -2,23 +2,28 @@
 #![cfg(feature = "window")]
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::select;
 use eframe::egui::{Event, Key, Modifiers, PointerButton, Pos2, accesskit, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use spadework::Config;
 use spadework::app::Painter;
 use spadework::app::easel::{Dialog, Mode};
-use spadework::app::event::Events;
+use spadework::app::event::{Event as AppEvent, Events, Model};
 use spadework::app::follow::{Follower, Live, News};
 use spadework::app::home::Home;
 use spadework::app::monitor::Monitor;
 use spadework::app::raster::Tip;
+use spadework::app::styling::{Ability, Origin, Recipe};
 use spadework::app::tools::Tool;
-use spadework::app::worker::Worker;
+use spadework::app::worker::{self, Drawn, Request, Task, Worker};
+use spadework::data::{Grid, LabelSpace};
 use spadework::train::event::{End, Started, StepReport};
 use spadework::train::{Order, RunFolder, TrainEvent};
+use spadework::{Config, Style};
 
 type Window = Harness<'static, Painter>;
 
@@ -32,17 +37,202 @@ fn window_at(home: Option<std::path::PathBuf>) -> Window {
         .with_size(vec2(1280.0, 720.0))
         .with_max_steps(20)
         .build_eframe(move |made| {
-            let worker = Worker::with(|loads, requests| {
+            let worker = Worker::with(|tasks, requests| {
                 // Neither takes a checkpoint nor draws a picture until both ends are gone.
-                while loads.recv().is_ok() {}
+                while tasks.recv().is_ok() {}
                 drop(requests);
             });
-            let events = Events::<spadework::app::event::Event>::new(made.egui_ctx.clone());
+            let events = Events::<AppEvent>::new(made.egui_ctx.clone());
             Painter::new(&made.egui_ctx, worker, events, home.map(Home::at))
         });
     let mut window = window;
     window.run();
     window
+}
+
+/// A window whose worker draws every pixel alike: as bright as the first coordinate of the style. The style of every
+/// picture is all ones.
+fn window_with_styles(styles: Option<Ability>) -> Window {
+    let mut window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(20)
+        .build_eframe(move |made| {
+            let (events, heard) = Events::<AppEvent>::new(made.egui_ctx.clone());
+            let told = events.clone();
+            let worker = Worker::with(move |tasks, requests| {
+                loop {
+                    select! {
+                        recv(tasks) -> task => match task {
+                            Ok(Task::Load(path)) => told.send(AppEvent::Model(Box::new(Model {
+                                path,
+                                space: Arc::new(LabelSpace::new(3, false, false)),
+                                size: [8, 8],
+                                styles,
+                                step: 1,
+                                adapter: "an adapter".into(),
+                            }))),
+                            Ok(Task::Encode(wanted)) => told.send(AppEvent::Encoded {
+                                wanted,
+                                style: Style::new(vec![1.0; 4]).unwrap(),
+                            }),
+                            Err(_) => return,
+                        },
+                        recv(requests) -> request => match request {
+                            Ok(request) => told.send(AppEvent::Drawn(drawn(&request))),
+                            Err(_) => return,
+                        },
+                    }
+                }
+            });
+            Painter::new(&made.egui_ctx, worker, (events, heard), None)
+        });
+    window.state_mut().easel.load("model.safetensors".into());
+    until(&mut window, "the model is there", is_up_to_date);
+    window
+}
+
+fn is_up_to_date(window: &Window) -> bool {
+    let easel = &window.state().easel;
+    easel.model.is_some() && !easel.is_behind()
+}
+
+fn shade(style: Option<&Style>) -> u8 {
+    style.map_or(0, |style| (128.0 + 20.0 * style.coordinates()[0]) as u8)
+}
+
+fn drawn(request: &Request) -> Drawn {
+    let picture = Grid::new(8, 8, vec![[shade(request.style.as_ref()); 3]; 64]);
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    Drawn {
+        sight: request.sight,
+        number: NUMBER.fetch_add(1, Ordering::Relaxed),
+        image: Arc::new(worker::image(&picture)),
+        thumb: Arc::new(worker::thumb(&picture)),
+        picture: Arc::new(picture),
+        seconds: 0.0,
+    }
+}
+
+/// Waits for the picture of the canvas as it is, and says how bright it is.
+fn brightness(window: &mut Window) -> u8 {
+    until(window, "the picture follows", is_up_to_date);
+    let drawn = window.state().easel.picture.as_ref().unwrap();
+    drawn.picture.data[0][0]
+}
+
+const STYLES: Ability = Ability {
+    z_dim: 4,
+    has_encoder: true,
+};
+
+#[test]
+fn styles_are_rolled_mixed_and_returned_to() {
+    let mut window = window_with_styles(Some(STYLES));
+    let random = |seed| shade(Some(&Style::random(4, seed)));
+    assert_eq!(brightness(&mut window), random(0));
+    click(&mut window, "Random style");
+    let rolled = window.state().easel.styling.recipe().clone();
+    let Origin::Seed(seed) = rolled.first else {
+        panic!("{rolled:?}")
+    };
+    assert_eq!(brightness(&mut window), random(seed));
+    key(&mut window, Modifiers::NONE, Key::D);
+    assert_ne!(*window.state().easel.styling.recipe(), rolled);
+    brightness(&mut window);
+    click(&mut window, &format!("Style: seed {seed}"));
+    assert_eq!(*window.state().easel.styling.recipe(), rolled);
+    assert_eq!(brightness(&mut window), random(seed));
+    // Two thumbnails and the first style; none is there twice.
+    let used = window.state().easel.styling.used.len();
+    assert_eq!(used, 3);
+
+    window.get_by_label("Style: seed 0").click_secondary();
+    window.run();
+    let mix = window.state().easel.styling.recipe().clone();
+    assert_eq!(mix.second, Some(Origin::Seed(0)));
+    let style = mix.style(4).unwrap();
+    assert_eq!(brightness(&mut window), shade(Some(&style)));
+    click(&mut window, "Stop mixing");
+    assert_eq!(brightness(&mut window), random(seed));
+}
+
+#[test]
+fn a_dropped_photo_gives_the_style_or_is_traced() {
+    let dir = tempfile::tempdir().unwrap();
+    let photo = dir.path().join("dusk.jpg");
+    image::RgbImage::from_fn(32, 32, |x, y| image::Rgb([x as u8 * 8, y as u8 * 8, 0]))
+        .save(&photo)
+        .unwrap();
+    let mut window = window_with_styles(Some(STYLES));
+    window.state_mut().easel.drop_file(photo.clone());
+    until(&mut window, "the style is taken", |window| {
+        window.query_by_label("dusk.jpg").is_some()
+    });
+    assert_eq!(brightness(&mut window), 148);
+    click(&mut window, "Trace it instead");
+    until(&mut window, "the photo is traced", |window| {
+        window.state().easel.traced.is_some()
+    });
+    // A picture that is no label map, in a format that label maps have.
+    let png = dir.path().join("dusk.png");
+    image::open(&photo).unwrap().save(&png).unwrap();
+    window.state_mut().easel.styling.set(Recipe::default());
+    window.state_mut().easel.drop_file(png);
+    until(&mut window, "its style is offered", |window| {
+        window.query_by_label("Take its style").is_some()
+    });
+    click(&mut window, "Take its style");
+    until(&mut window, "the style is taken", |window| {
+        window.query_by_label("dusk.png").is_some()
+    });
+
+    let mut window = window_with_styles(None);
+    assert!(window.query_by_label_contains("has no styles").is_some());
+    assert_eq!(brightness(&mut window), 0);
+    window.state_mut().easel.drop_file(photo);
+    until(&mut window, "the photo is traced", |window| {
+        window.state().easel.traced.is_some()
+    });
+}
+
+#[test]
+fn a_project_restores_layout_and_style() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lake.png");
+    let mut window = window_with_styles(Some(STYLES));
+    let recipe = Recipe {
+        first: Origin::Place {
+            name: "dusk.jpg".into(),
+            coordinates: Style::random(4, 77).coordinates().to_vec(),
+        },
+        second: Some(Origin::Seed(5)),
+        share: 0.3,
+        strength: 1.2,
+    };
+    window.state_mut().easel.styling.set(recipe.clone());
+    let bright = brightness(&mut window);
+    key(&mut window, Modifiers::COMMAND, Key::S);
+    write_path(&mut window, &path);
+    click(&mut window, "Save");
+    until(&mut window, "the layout is saved", |_| path.exists());
+
+    let mut window = window_with_styles(Some(STYLES));
+    window.state_mut().easel.open(path.clone());
+    until(&mut window, "the project is open", |window| {
+        window.state().easel.file.is_some()
+    });
+    assert_eq!(*window.state().easel.styling.recipe(), recipe);
+    assert_eq!(brightness(&mut window), bright);
+
+    let other = Ability { z_dim: 3, ..STYLES };
+    let mut window = window_with_styles(Some(other));
+    window.state_mut().easel.open(path);
+    until(&mut window, "the misfit is told", |window| {
+        window
+            .query_by_label_contains("different generators")
+            .is_some()
+    });
+    assert_eq!(*window.state().easel.styling.recipe(), Recipe::default());
 }
 
 fn click(window: &mut Window, label: &str) {

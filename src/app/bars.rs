@@ -60,6 +60,7 @@ fn entry_ui(ui: &mut Ui, easel: &mut Easel, command: Command) {
         Command::SideBySide => easel.mode == Mode::SideBySide,
         Command::Split => easel.mode == Mode::Split,
         Command::Blink => easel.mode == Mode::Blink,
+        Command::Styles => easel.shows_styles,
         _ => false,
     };
     let button = Button::new(command.name())

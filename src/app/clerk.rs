@@ -106,10 +106,10 @@ fn perform(job: Job) -> Result<Option<Event>> {
                 Ok(read) => read,
                 // What is no class is asked about, if it is that which is wrong with the file.
                 Err(Error::Data(reason)) => {
-                    let mapping = Mapping::read(&path, &space)?;
-                    return match mapping.foreign.is_empty() {
-                        true => Err(Error::Data(reason)),
-                        false => Ok(Some(Event::Foreign(Box::new(mapping)))),
+                    return match Mapping::read(&path, &space)? {
+                        None => Ok(Some(Event::NoMap(path))),
+                        Some(mapping) if mapping.foreign.is_empty() => Err(Error::Data(reason)),
+                        Some(mapping) => Ok(Some(Event::Foreign(Box::new(mapping)))),
                     };
                 }
                 Err(error) => return Err(error),
@@ -228,7 +228,7 @@ mod tests {
             clerk.give(Job::Save {
                 path: path.clone(),
                 labels: labels.clone(),
-                project: Box::new(Project::new(LabelSpace::clone(&space), None, None)),
+                project: Box::new(Project::new(LabelSpace::clone(&space))),
                 purpose: Purpose::Layout,
                 revision: 7,
                 replace,

@@ -29,6 +29,12 @@ pub enum Command {
     CopyPicture,
     /// Ends the program.
     Quit,
+    /// A style by chance.
+    Roll,
+    /// The style of a picture.
+    StylePicture,
+    /// Shows or hides the styles.
+    Styles,
     /// Undoes the latest edit.
     Undo,
     /// Redoes what was undone.
@@ -84,7 +90,7 @@ pub struct Section {
 }
 
 /// Every command but the classes, in the order of the menus.
-pub const SECTIONS: [Section; 5] = [
+pub const SECTIONS: [Section; 6] = [
     Section {
         title: "File",
         commands: &[
@@ -134,6 +140,15 @@ pub const SECTIONS: [Section; 5] = [
             None,
             Some(Command::Close),
             Some(Command::GiveUp),
+        ],
+    },
+    Section {
+        title: "Style",
+        commands: &[
+            Some(Command::Roll),
+            Some(Command::StylePicture),
+            None,
+            Some(Command::Styles),
         ],
     },
     Section {
@@ -188,6 +203,9 @@ impl Command {
             Self::Export => "Save picture…",
             Self::CopyPicture => "Copy picture",
             Self::Quit => "Quit",
+            Self::Roll => "Random style",
+            Self::StylePicture => "Style of a picture…",
+            Self::Styles => "Show styles",
             Self::Undo => "Undo",
             Self::Redo => "Redo",
             Self::Ground => "Use class as ground",
@@ -226,6 +244,9 @@ impl Command {
             Self::Export => (Modifiers::COMMAND, Key::E),
             Self::CopyPicture => (Modifiers::COMMAND, Key::C),
             Self::Quit => (Modifiers::COMMAND, Key::Q),
+            Self::Roll => (Modifiers::NONE, Key::D),
+            Self::StylePicture => (Modifiers::COMMAND, Key::D),
+            Self::Styles => (Modifiers::NONE, Key::F8),
             Self::Undo => (Modifiers::COMMAND, Key::Z),
             Self::Redo => (SHIFT_COMMAND, Key::Z),
             Self::Take(Tool::Brush) => (Modifiers::NONE, Key::B),

@@ -23,9 +23,10 @@ use super::palette::Palette;
 use super::paths::{PathSheet, Wish};
 use super::raster::{MAX_BRUSH_PX, Tip};
 use super::sheet;
+use super::styling::{Ability, Origin, Part, Styling, Wanted};
 use super::tools::{Gesture, Hand};
 use super::view::View;
-use super::worker::{self, Drawn, Request, Worker};
+use super::worker::{self, Drawn, Request, Sight, Task, Worker};
 use crate::data::{Grid, LabelSpace};
 
 /// How canvas and picture share the window.
@@ -54,6 +55,10 @@ pub struct Traced {
 pub enum Offer {
     /// Opens the layout that was not saved.
     Recover(PathBuf),
+    /// Puts a picture under the canvas.
+    Trace(PathBuf),
+    /// Takes the style of a picture.
+    Style(PathBuf),
 }
 
 /// The dialog on show.
@@ -95,6 +100,10 @@ pub struct Easel {
     pub flipped: bool,
     /// Whether the classes have other colours than when the canvas was last shown.
     pub recoloured: bool,
+    /// The style in use.
+    pub styling: Styling,
+    /// Whether styles are shown, where the model has any.
+    pub shows_styles: bool,
     /// The photograph under the canvas.
     pub traced: Option<Traced>,
     /// How much of the canvas covers it.
@@ -121,11 +130,11 @@ pub struct Easel {
     changed: Option<Instant>,
     /// A project that waits for its checkpoint.
     waiting: Option<Box<Opened>>,
-    asked: Option<(u64, bool)>,
+    asked: Option<Sight>,
     /// Where the picture is to be written once it is drawn.
     exporting: Option<(PathBuf, bool)>,
-    /// A layout that could not be drawn.
-    undrawable: Option<u64>,
+    /// What could not be drawn.
+    undrawable: Option<Sight>,
     seed: u64,
     home: Option<Home>,
     worker: Worker,
@@ -152,6 +161,8 @@ impl Easel {
             split: 0.5,
             flipped: false,
             recoloured: false,
+            styling: Styling::default(),
+            shows_styles: true,
             traced: None,
             cover: 0.6,
             outlines: true,
@@ -195,11 +206,41 @@ impl Easel {
         self.saved != Some(self.canvas.revision())
     }
 
-    /// Whether the picture shows an older layout.
+    /// What the picture shall show.
+    fn sight(&self) -> Sight {
+        Sight {
+            layout: self.canvas.revision(),
+            style: self.styling.revision(),
+            outlines: self.outlines,
+        }
+    }
+
+    /// Whether the picture shows an older layout or another style.
     pub fn is_behind(&self) -> bool {
-        let shown = self.picture.as_ref().map(|drawn| drawn.revision);
-        let revision = Some(self.canvas.revision());
-        self.model.is_some() && shown != revision && self.undrawable != revision
+        let shown = self.picture.as_ref().map(|drawn| drawn.sight);
+        let sight = Some(self.sight());
+        self.model.is_some() && shown != sight && self.undrawable != sight
+    }
+
+    /// What the model can do with styles; nothing without any.
+    pub fn styles(&self) -> Option<Ability> {
+        self.model.as_ref()?.styles
+    }
+
+    /// Whether the model takes the styles of pictures.
+    fn takes_pictures(&self) -> bool {
+        self.styles().is_some_and(|styles| styles.has_encoder)
+    }
+
+    /// Asks for a picture whose style is to be taken.
+    pub fn ask_for_style(&mut self, part: Part) {
+        self.ask(Wish::Style(part));
+    }
+
+    /// Takes the style of a picture.
+    pub(super) fn encode(&mut self, path: PathBuf, part: Part) {
+        self.styling.encoding = Some(part);
+        self.worker.give(Task::Encode(Wanted { path, part }));
     }
 
     /// Whether the model was trained with instance maps.
@@ -219,7 +260,7 @@ impl Easel {
 
     /// Asks for another generator.
     pub fn load(&mut self, path: PathBuf) {
-        self.worker.load(path.clone());
+        self.worker.give(Task::Load(path.clone()));
         self.loading = Some(path);
     }
 
@@ -236,6 +277,13 @@ impl Easel {
             .unwrap_or_default();
         match end.to_ascii_lowercase().as_str() {
             "safetensors" => self.load(path),
+            "jpg" | "jpeg" if self.takes_pictures() => {
+                let name = name_of(&path);
+                let text = format!("The picture is drawn in the style of {name}.");
+                let offer = Offer::Trace(path.clone());
+                self.notes.offer(text, "Trace it instead", offer);
+                self.encode(path, Part::First);
+            }
             "jpg" | "jpeg" => self.clerk.give(Job::Trace(path)),
             _ if path.is_dir() => self.load(path),
             _ => self.open(path),
@@ -270,6 +318,9 @@ impl Easel {
             Command::Export => self.ask(Wish::Export),
             Command::CopyPicture => self.copy(window),
             Command::Quit => window.send_viewport_cmd(ViewportCommand::Close),
+            Command::Roll => self.styling.roll(Part::First),
+            Command::StylePicture => self.ask_for_style(Part::First),
+            Command::Styles => self.shows_styles = !self.shows_styles,
             Command::Undo => {
                 self.hand.cancel(&mut self.canvas, &mut self.history);
                 let undone = self.history.undo(&mut self.canvas);
@@ -331,6 +382,8 @@ impl Easel {
             Command::Redo => self.history.can_redo(),
             Command::CopyPicture => self.picture.is_some(),
             Command::Untrace => self.traced.is_some(),
+            Command::Roll => self.styles().is_some(),
+            Command::StylePicture => self.takes_pictures(),
             Command::Close | Command::GiveUp => *self.hand.gesture() != Gesture::None,
             Command::Flip => self.mode == Mode::Blink,
             Command::Swap => self.palette.latest().is_some(),
@@ -396,6 +449,8 @@ impl Easel {
     pub fn accept(&mut self, offer: Offer) {
         match offer {
             Offer::Recover(path) => self.open(path),
+            Offer::Trace(path) => self.clerk.give(Job::Trace(path)),
+            Offer::Style(path) => self.encode(path, Part::First),
         }
     }
 
@@ -415,9 +470,28 @@ impl Easel {
                 self.picture = Some(drawn);
                 self.export();
             }
-            Event::NotDrawn { revision, error } => {
-                self.undrawable = Some(revision);
+            Event::NotDrawn { sight, error } => {
+                self.undrawable = Some(sight);
                 self.notes.error(error);
+            }
+            Event::Encoded { wanted, style } => {
+                self.styling.encoding = None;
+                let origin = Origin::of_picture(&wanted.path, &style);
+                self.styling.put(wanted.part, origin);
+            }
+            Event::NotEncoded(error) => {
+                self.styling.encoding = None;
+                self.notes.error(error);
+            }
+            Event::NoMap(path) => {
+                let text = format!(
+                    "{} is no label map: too many of its values are no classes.",
+                    name_of(&path)
+                );
+                match self.takes_pictures() {
+                    true => self.notes.offer(text, "Take its style", Offer::Style(path)),
+                    false => self.notes.offer(text, "Trace it", Offer::Trace(path)),
+                }
             }
             Event::Opened(opened) => self.opened(opened),
             Event::Foreign(mapping) => self.dialog = Some(Dialog::Mapping(mapping)),
@@ -460,6 +534,7 @@ impl Easel {
         let untouched = !self.history.can_undo() && self.file.is_none();
         let size = model.size;
         self.model = Some(model);
+        self.styling.adopt();
         if let Some(opened) = self.waiting.take() {
             self.change_space(space);
             self.show(*opened);
@@ -515,16 +590,30 @@ impl Easel {
 
     /// Asks for the picture of the canvas as it is, unless it was asked for.
     pub fn ask_for_picture(&mut self) {
-        let wanted = (self.canvas.revision(), self.outlines);
-        if self.model.is_none() || self.asked == Some(wanted) {
+        let sight = self.sight();
+        if let (Some(drawn), Some(_)) = (&self.picture, self.styles())
+            && drawn.sight.style == sight.style
+        {
+            self.styling.keep(&drawn.thumb);
+        }
+        if self.model.is_none() || self.asked == Some(sight) {
             return;
         }
-        self.asked = Some(wanted);
-        self.worker.draw(Request {
-            revision: wanted.0,
-            labels: Arc::new(self.canvas.labels().clone()),
-            outlines: wanted.1,
-        });
+        self.asked = Some(sight);
+        let style = self
+            .styles()
+            .map(|styles| self.styling.recipe().style(styles.z_dim));
+        match style.transpose() {
+            Ok(style) => self.worker.draw(Request {
+                sight,
+                labels: Arc::new(self.canvas.labels().clone()),
+                style,
+            }),
+            Err(error) => {
+                self.undrawable = Some(sight);
+                self.notes.error(error.to_string());
+            }
+        }
     }
 
     /// Colours of every value a pixel may have.
@@ -537,6 +626,12 @@ impl Easel {
     pub fn labels(&self) -> &Grid<u8> {
         self.canvas.labels()
     }
+}
+
+/// The name of a file, as notes say it.
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// A picture for the window, of a part of the canvas.

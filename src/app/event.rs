@@ -8,7 +8,9 @@ use eframe::egui::{self, ColorImage};
 
 use super::mapping::Mapping;
 use super::sheet::Project;
-use super::worker::Drawn;
+use super::styling::{Ability, Wanted};
+use super::worker::{Drawn, Sight};
+use crate::Style;
 use crate::data::{Grid, LabelSpace};
 
 /// A generator that is ready.
@@ -20,6 +22,8 @@ pub struct Model {
     pub space: Arc<LabelSpace>,
     /// Width and height of its pictures.
     pub size: [usize; 2],
+    /// What it can do with styles; nothing without any.
+    pub styles: Option<Ability>,
     /// Iterations it was trained for.
     pub step: u64,
     /// Name of the adapter it runs on.
@@ -66,11 +70,22 @@ pub enum Event {
     Drawn(Drawn),
     /// A picture could not be drawn.
     NotDrawn {
-        /// Number of its layout.
-        revision: u64,
+        /// What it was to show.
+        sight: Sight,
         /// Why not.
         error: String,
     },
+    /// The style of a picture was found.
+    Encoded {
+        /// The picture.
+        wanted: Wanted,
+        /// Its most likely style.
+        style: Style,
+    },
+    /// A picture has no style that can be used.
+    NotEncoded(String),
+    /// A file to be opened is no label map.
+    NoMap(PathBuf),
     /// A layout was read.
     Opened(Box<Opened>),
     /// A label map was read that has values of no class.
@@ -109,8 +124,11 @@ impl std::fmt::Debug for Event {
         match self {
             Self::Model(model) => f.debug_tuple("Model").field(model).finish(),
             Self::NoModel { error, .. } => f.debug_tuple("NoModel").field(error).finish(),
-            Self::Drawn(drawn) => f.debug_tuple("Drawn").field(&drawn.revision).finish(),
+            Self::Drawn(drawn) => f.debug_tuple("Drawn").field(&drawn.sight).finish(),
             Self::NotDrawn { error, .. } => f.debug_tuple("NotDrawn").field(error).finish(),
+            Self::Encoded { wanted, .. } => f.debug_tuple("Encoded").field(wanted).finish(),
+            Self::NotEncoded(error) => f.debug_tuple("NotEncoded").field(error).finish(),
+            Self::NoMap(path) => f.debug_tuple("NoMap").field(path).finish(),
             Self::Opened(opened) => f.debug_tuple("Opened").field(&opened.path).finish(),
             Self::Foreign(mapping) => f.debug_tuple("Foreign").field(&mapping.path).finish(),
             Self::Traced { path, .. } => f.debug_tuple("Traced").field(path).finish(),

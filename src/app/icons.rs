@@ -1,8 +1,19 @@
 //! Icons of the tools, drawn as strokes so that they are sharp at any size.
 
-use eframe::egui::{Color32, Painter, Pos2, Rect, Shape, Stroke, pos2};
+use eframe::egui::{Color32, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, pos2, vec2};
 
 use super::tools::Tool;
+
+/// Draws a die into a rectangle.
+pub fn dice(painter: &Painter, rect: Rect, colour: Color32) {
+    let size = rect.width().min(rect.height());
+    let square = Rect::from_center_size(rect.center(), eframe::egui::Vec2::splat(size));
+    let edge = Stroke::new(size / 16.0 * 1.5, colour);
+    painter.rect_stroke(square, size / 5.0, edge, StrokeKind::Inside);
+    for (x, y) in [(0.3, 0.3), (0.7, 0.3), (0.5, 0.5), (0.3, 0.7), (0.7, 0.7)] {
+        painter.circle_filled(square.min + square.size() * vec2(x, y), size / 12.0, colour);
+    }
+}
 
 /// Draws the icon of a tool into a rectangle.
 pub fn tool(painter: &Painter, rect: Rect, tool: Tool, colour: Color32) {

@@ -31,7 +31,11 @@ pub fn ui(ui: &mut Ui) -> bool {
         ui.add_space(8.0);
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 28.0;
-            for titles in [&["File", "Edit"][..], &["Tools"], &["View", "Help"]] {
+            for titles in [
+                &["File", "Edit"][..],
+                &["Tools", "Style"],
+                &["View", "Help"],
+            ] {
                 ui.vertical(|ui| column_ui(ui, titles));
             }
         });

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use eframe::egui::{Align, Button, ComboBox, Id, Layout, Modal, ScrollArea, Sense, Ui, vec2};
 
 use super::palette::swatch;
+use crate::Result;
 use crate::data::{Grid, LabelSpace, files};
-use crate::{Error, Result};
 
 /// Most values that a person is asked about; with more, a file is no label map.
 const MOST: usize = 64;
@@ -50,11 +50,11 @@ pub enum Answer {
 }
 
 impl Mapping {
-    /// Reads a label map of which some values are no classes.
+    /// Reads a label map of which some values are no classes; nothing if too many are for it to be a label map.
     ///
     /// # Errors
-    /// If it cannot be read, or has too many foreign values to be a label map.
-    pub fn read(path: &Path, space: &Arc<LabelSpace>) -> Result<Self> {
+    /// If it cannot be read.
+    pub fn read(path: &Path, space: &Arc<LabelSpace>) -> Result<Option<Self>> {
         let mut foreign = Vec::new();
         let pixels = match files::read_map(path)? {
             files::Map::Values(grid) => {
@@ -74,18 +74,12 @@ impl Mapping {
                 })
             }
         };
-        if foreign.len() > MOST {
-            return Err(Error::Data(format!(
-                "{}: more than {MOST} of its values are no classes, so it is no label map; photos can be traced",
-                path.display()
-            )));
-        }
-        Ok(Self {
+        Ok((foreign.len() <= MOST).then(|| Self {
             path: path.to_path_buf(),
             space: space.clone(),
             foreign,
             pixels,
-        })
+        }))
     }
 
     /// The label map, every value in its class.
@@ -217,7 +211,8 @@ mod tests {
         let colours = [[40, 88, 184], [42, 90, 180], [42, 90, 180], [255, 0, 255]];
         let picture = Grid::new(4, 1, colours.to_vec());
         crate::picture::save(&path, &picture).unwrap();
-        let mut mapping = Mapping::read(&path, &Arc::new(landscape_space())).unwrap();
+        let mapping = Mapping::read(&path, &Arc::new(landscape_space())).unwrap();
+        let mut mapping = mapping.unwrap();
         let told: Vec<_> = mapping
             .foreign
             .iter()
@@ -234,7 +229,7 @@ mod tests {
         let path = dir.path().join("a.png");
         let shades: Vec<_> = (0..=255).map(|x| [x, 0, 255 - x]).collect();
         crate::picture::save(&path, &Grid::new(16, 16, shades)).unwrap();
-        let error = Mapping::read(&path, &Arc::new(landscape_space())).unwrap_err();
-        assert!(error.to_string().contains("traced"), "{error}");
+        let mapping = Mapping::read(&path, &Arc::new(landscape_space())).unwrap();
+        assert_eq!(mapping, None);
     }
 }

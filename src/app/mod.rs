@@ -26,6 +26,8 @@ pub mod panes;
 pub mod paths;
 pub mod raster;
 pub mod sheet;
+pub mod style_bar;
+pub mod styling;
 pub mod theme;
 pub mod tools;
 pub mod view;
@@ -180,6 +182,13 @@ impl Painter {
             .show(ui, |ui| {
                 bars::status_ui(ui, &self.easel, self.panes.pointer)
             });
+        if let Some(height) = style_bar::height(&self.easel) {
+            Panel::bottom("styles")
+                .exact_size(height)
+                .resizable(false)
+                .frame(options)
+                .show(ui, |ui| style_bar::ui(ui, &mut self.easel));
+        }
         Panel::left("tools")
             .exact_size(48.0)
             .resizable(false)

@@ -9,6 +9,7 @@ use eframe::egui::{Button, Id, Key, Modal, RichText, TextEdit, Ui};
 
 use super::event::{Event, Events};
 use super::home::Memory;
+use super::styling::Part;
 
 /// What a path is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Wish {
     Trace,
     /// To load a generator.
     Model,
+    /// To read a picture whose style is taken.
+    Style(Part),
     /// To write the layout.
     Save,
     /// To write the picture.
@@ -31,6 +34,8 @@ impl Wish {
             Self::Open => "Open a layout",
             Self::Trace => "Trace a photo",
             Self::Model => "Open a model",
+            Self::Style(Part::First) => "Take the style of a picture",
+            Self::Style(Part::Second) => "Mix with the style of a picture",
             Self::Save => "Save the layout",
             Self::Export => "Save the picture",
         }
@@ -43,8 +48,9 @@ impl Wish {
             Self::Model => {
                 "A checkpoint (.safetensors), or the folder of a run for its newest one."
             }
+            Self::Style(_) => "The model draws as if the layout had been photographed with it.",
             Self::Save => {
-                "An indexed PNG in the colours of the classes; it remembers the model too."
+                "An indexed PNG in the colours of the classes; it remembers the model and the style too."
             }
             Self::Export => "A PNG of the picture.",
         }
@@ -52,7 +58,7 @@ impl Wish {
 
     fn verb(self) -> &'static str {
         match self {
-            Self::Open | Self::Trace | Self::Model => "Open",
+            Self::Open | Self::Trace | Self::Model | Self::Style(_) => "Open",
             Self::Save | Self::Export => "Save",
         }
     }
@@ -91,7 +97,7 @@ impl PathSheet {
             (Wish::Export, Some(file)) => file.with_extension("picture.png"),
             (Wish::Save, None) => "layout.png".into(),
             (Wish::Export, None) => "picture.png".into(),
-            (Wish::Open | Wish::Trace | Wish::Model, _) => PathBuf::new(),
+            (Wish::Open | Wish::Trace | Wish::Model | Wish::Style(_), _) => PathBuf::new(),
         };
         Self {
             wish,
@@ -215,7 +221,7 @@ fn browse(wish: Wish, events: Events) {
     ];
     let dialog = match wish {
         Wish::Model => dialog.add_filter("Checkpoints", &["safetensors"]),
-        Wish::Open | Wish::Trace => dialog.add_filter("Pictures", &pictures),
+        Wish::Open | Wish::Trace | Wish::Style(_) => dialog.add_filter("Pictures", &pictures),
         Wish::Save | Wish::Export => dialog.add_filter("PNG", &["png"]),
     };
     // Some systems want the dialog made here; all let another thread wait for it.

@@ -1,13 +1,14 @@
 //! Layout files: a label map as an indexed PNG in the colours of its classes, with the project in a text chunk.
 //!
 //! One file is both: every program that reads label maps reads it, and opened here it restores exactly: the ids, the
-//! classes they mean, and the checkpoint they were painted with.
+//! classes they mean, and the checkpoint and the style they were painted with.
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::styling::Recipe;
 use crate::data::{Grid, LabelSpace, files};
 use crate::train::write_durably;
 use crate::{Error, Result};
@@ -18,7 +19,7 @@ const KEYWORD: &str = "spadework";
 const FORMAT: u32 = 1;
 
 /// What a layout file says besides its pixels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Project {
     format: u32,
     /// The classes the ids mean.
@@ -29,16 +30,20 @@ pub struct Project {
     /// The photograph it was traced from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traced: Option<PathBuf>,
+    /// The style it was painted in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub style: Option<Recipe>,
 }
 
 impl Project {
-    /// A project of these parts.
-    pub fn new(space: LabelSpace, checkpoint: Option<PathBuf>, traced: Option<PathBuf>) -> Self {
+    /// A project of classes and nothing else.
+    pub fn new(space: LabelSpace) -> Self {
         Self {
             format: FORMAT,
             space,
-            checkpoint,
-            traced,
+            checkpoint: None,
+            traced: None,
+            style: None,
         }
     }
 }
@@ -160,7 +165,9 @@ pub fn translate(
 
 #[cfg(test)]
 mod tests {
+    use super::super::styling::Origin;
     use super::*;
+    use crate::Style;
     use crate::data::ClassTable;
 
     fn landscapes() -> LabelSpace {
@@ -177,8 +184,20 @@ mod tests {
     fn a_project_is_restored_exactly() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lake.png");
-        let traced = Some("photo.jpg".into());
-        let project = Project::new(landscapes(), Some("run/step.safetensors".into()), traced);
+        let project = Project {
+            checkpoint: Some("run/step.safetensors".into()),
+            traced: Some("photo.jpg".into()),
+            style: Some(Recipe {
+                first: Origin::Place {
+                    name: "dusk.jpg".into(),
+                    coordinates: Style::random(16, 3).coordinates().to_vec(),
+                },
+                second: Some(Origin::Seed(9)),
+                share: 0.3,
+                strength: 1.1,
+            }),
+            ..Project::new(landscapes())
+        };
         write(&path, &labels(), &project).unwrap();
         let other = LabelSpace::new(1, false, false);
         assert_eq!(
@@ -194,7 +213,7 @@ mod tests {
     fn other_programs_read_a_label_map_in_the_colours_of_its_classes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lake.png");
-        let project = Project::new(landscapes(), None, None);
+        let project = Project::new(landscapes());
         write(&path, &labels(), &project).unwrap();
         let ids = files::read_labels(&path, &landscapes()).unwrap();
         assert_eq!(ids, labels().map(u32::from));
@@ -215,7 +234,7 @@ mod tests {
         )
         .unwrap();
         let labels = Grid::new(3, 1, vec![1, 0, 2]);
-        write(&path, &labels, &Project::new(space.clone(), None, None)).unwrap();
+        write(&path, &labels, &Project::new(space.clone())).unwrap();
         let stored = files::read_map(&path).unwrap();
         assert_eq!(stored, files::Map::Values(Grid::new(3, 1, vec![26, 7, 0])));
         assert_eq!(read(&path, &space).unwrap().0, labels);
@@ -225,14 +244,14 @@ mod tests {
     fn damaged_and_foreign_files_are_told() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lake.png");
-        write(&path, &labels(), &Project::new(landscapes(), None, None)).unwrap();
+        write(&path, &labels(), &Project::new(landscapes())).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for len in (0..whole.len()).step_by(7) {
             std::fs::write(&path, &whole[..len]).unwrap();
             let error = read(&path, &landscapes()).unwrap_err().to_string();
             assert!(error.contains("lake.png"), "{len}: {error}");
         }
-        let mut project = Project::new(landscapes(), None, None);
+        let mut project = Project::new(landscapes());
         project.format = 9;
         write(&path, &labels(), &project).unwrap();
         let error = read(&path, &landscapes()).unwrap_err().to_string();

@@ -12,35 +12,60 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select_b
 use eframe::egui::{Color32, ColorImage};
 
 use super::event::{Event, Events, Model};
+use super::styling::{Ability, Wanted};
+use crate::data::files::read_photo;
+use crate::data::resample::bicubic;
 use crate::data::{Grid, LabelSpace};
 use crate::gpu::Gpu;
 use crate::picture::Picture;
 use crate::train::Checkpoint;
 use crate::train::checkpoint::Shelf;
-use crate::{Error, Generator, Layout, Result};
+use crate::{Error, Generator, Layout, Result, Style};
+
+/// What a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Number of the layout.
+    pub layout: u64,
+    /// Number of the style.
+    pub style: u64,
+    /// Whether borders between classes are outlined, for generators that were trained with instance maps.
+    pub outlines: bool,
+}
 
 /// A picture the window asks for.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Number of the layout, which the picture carries.
-    pub revision: u64,
+    /// What it shows, which the picture carries.
+    pub sight: Sight,
     /// Class of every pixel.
     pub labels: Arc<Grid<u8>>,
-    /// Whether borders between classes are outlined, for generators that were trained with instance maps.
-    pub outlines: bool,
+    /// The style, for generators that have any.
+    pub style: Option<Style>,
+}
+
+/// Something to do before any more pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Takes another generator: of a checkpoint, or of the newest one in the folder of a run.
+    Load(PathBuf),
+    /// Finds the style of a picture.
+    Encode(Wanted),
 }
 
 /// What came of a request.
 #[derive(Clone)]
 pub struct Drawn {
-    /// Number of the layout.
-    pub revision: u64,
+    /// What it shows.
+    pub sight: Sight,
     /// Number of the picture; no other has it.
     pub number: u64,
     /// The picture.
     pub picture: Arc<Picture>,
     /// The same as the window shows it.
     pub image: Arc<ColorImage>,
+    /// The same small, for the strip of styles.
+    pub thumb: Arc<ColorImage>,
     /// Time it took.
     pub seconds: f64,
 }
@@ -76,7 +101,7 @@ impl<T> Slot<T> {
 
 /// The window's end of the worker.
 pub struct Worker {
-    loads: Option<Sender<PathBuf>>,
+    tasks: Option<Sender<Task>>,
     requests: Option<Slot<Request>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -84,7 +109,7 @@ pub struct Worker {
 impl Worker {
     /// Starts the worker on an adapter.
     pub fn start(adapter: Option<String>, events: Events) -> Self {
-        Self::with(move |loads, requests| {
+        Self::with(move |tasks, requests| {
             Studio {
                 adapter,
                 events,
@@ -92,27 +117,27 @@ impl Worker {
                 loaded: None,
                 drawn: 0,
             }
-            .serve(&loads, &requests);
+            .serve(&tasks, &requests);
         })
     }
 
-    /// Starts a thread in the place of the worker, which gets checkpoints to load and pictures to draw.
-    pub fn with(run: impl FnOnce(Receiver<PathBuf>, Receiver<Request>) + Send + 'static) -> Self {
-        let (loads, taker) = unbounded();
+    /// Starts a thread in the place of the worker, which gets tasks and pictures to draw.
+    pub fn with(run: impl FnOnce(Receiver<Task>, Receiver<Request>) + Send + 'static) -> Self {
+        let (tasks, taker) = unbounded();
         let slot = Slot::default();
         let requests = slot.taker();
         Self {
-            loads: Some(loads),
+            tasks: Some(tasks),
             requests: Some(slot),
             thread: Some(std::thread::spawn(move || run(taker, requests))),
         }
     }
 
-    /// Asks for another generator: of a checkpoint, or of the newest one in the folder of a run.
-    pub fn load(&self, checkpoint: PathBuf) {
-        if let Some(loads) = &self.loads {
+    /// Gives something to do.
+    pub fn give(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
             // A worker that is gone has told why.
-            let _ = loads.send(checkpoint);
+            let _ = tasks.send(task);
         }
     }
 
@@ -126,7 +151,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.loads = None;
+        self.tasks = None;
         self.requests = None;
         // A device must not be torn down by the end of the program while it draws.
         if let Some(thread) = self.thread.take() {
@@ -145,7 +170,7 @@ struct Studio {
 }
 
 impl Studio {
-    fn serve(&mut self, loads: &Receiver<PathBuf>, requests: &Receiver<Request>) {
+    fn serve(&mut self, tasks: &Receiver<Task>, requests: &Receiver<Request>) {
         loop {
             // Requests wait while there is nothing to draw them with.
             let idle = never();
@@ -155,8 +180,9 @@ impl Studio {
                 &idle
             };
             select_biased! {
-                recv(loads) -> path => match path {
-                    Ok(path) => self.load(&path),
+                recv(tasks) -> task => match task {
+                    Ok(Task::Load(path)) => self.load(&path),
+                    Ok(Task::Encode(wanted)) => self.encode(wanted),
                     Err(_) => return,
                 },
                 recv(requests) -> request => match request {
@@ -194,11 +220,32 @@ impl Studio {
             path: std::fs::canonicalize(&file).unwrap_or(file),
             space: Arc::new(generator.space().clone()),
             size: generator.size(),
+            styles: generator.has_styles().then(|| Ability {
+                z_dim: generator.config().z_dim,
+                has_encoder: generator.has_encoder(),
+            }),
             step,
             adapter: gpu.info.name.clone(),
         };
         self.loaded = Some((model.path.clone(), generator));
         Ok(model)
+    }
+
+    fn encode(&mut self, wanted: Wanted) {
+        let encoded = match &mut self.loaded {
+            Some((_, generator)) => {
+                let photo = read_photo(&wanted.path);
+                photo.and_then(|photo| generator.encode(&photo))
+            }
+            None => Err(Error::Usage("no checkpoint is open".into())),
+        };
+        self.events.send(match encoded {
+            Ok(encoded) => Event::Encoded {
+                wanted,
+                style: encoded.mean(),
+            },
+            Err(error) => Event::NotEncoded(error.to_string()),
+        });
     }
 
     fn draw(&mut self, request: &Request) {
@@ -210,14 +257,15 @@ impl Studio {
         };
         match drawn {
             Ok(picture) => self.events.send(Event::Drawn(Drawn {
-                revision: request.revision,
+                sight: request.sight,
                 number: self.drawn,
                 image: Arc::new(image(&picture)),
+                thumb: Arc::new(thumb(&picture)),
                 picture: Arc::new(picture),
                 seconds: start.elapsed().as_secs_f64(),
             })),
             Err(error) => self.events.send(Event::NotDrawn {
-                revision: request.revision,
+                sight: request.sight,
                 error: error.to_string(),
             }),
         }
@@ -228,7 +276,10 @@ impl Studio {
             return Err(Error::Usage("no checkpoint is open".into()));
         };
         let layout = layout(request, generator.space());
-        generator.synth(&layout)
+        match &request.style {
+            Some(style) => generator.synth_in_style(&layout, style),
+            None => generator.synth(&layout),
+        }
     }
 
     /// A device that was lost, as by a driver's update, is opened anew; once.
@@ -248,7 +299,7 @@ impl Studio {
 /// A painted layout has no instance map: where one was trained with, each region of a class counts as one thing.
 fn layout(request: &Request, space: &LabelSpace) -> Layout {
     let labels = Grid::clone(&request.labels).map(u32::from);
-    let instances = (space.instances && request.outlines).then(|| labels.clone());
+    let instances = (space.instances && request.sight.outlines).then(|| labels.clone());
     Layout { labels, instances }
 }
 
@@ -259,6 +310,22 @@ pub fn image(picture: &Picture) -> ColorImage {
         [picture.width, picture.height],
         picture.data.iter().map(colour).collect(),
     )
+}
+
+/// A picture as the strip of styles shows it.
+pub fn thumb(picture: &Picture) -> ColorImage {
+    /// Sharp on a display with two pixels a point.
+    const SIDE: usize = 120;
+    let longest = picture.width.max(picture.height).max(1);
+    if longest <= SIDE {
+        return image(picture);
+    }
+    let small = |side: usize| (side * SIDE / longest).max(1);
+    image(&bicubic(
+        picture,
+        small(picture.width),
+        small(picture.height),
+    ))
 }
 
 #[cfg(test)]
@@ -287,7 +354,7 @@ mod tests {
         std::fs::write(&file, b"nothing").unwrap();
         let worker = Worker::start(None, events);
         for path in [dir.path().join("none"), dir.path().to_path_buf(), file] {
-            worker.load(path.clone());
+            worker.give(Task::Load(path.clone()));
             match heard.recv().unwrap() {
                 Event::NoModel { path: told, error } => {
                     assert_eq!(told, path);

@@ -11,6 +11,7 @@ use crate::app::event::{Opened, Purpose};
 use crate::app::home::{self, Home};
 use crate::app::paths::Wish;
 use crate::app::sheet::{self, Project};
+use crate::app::styling::Recipe;
 use crate::data::LabelSpace;
 
 /// Time between changes and the copy that survives a crash.
@@ -23,6 +24,7 @@ impl Easel {
             Wish::Open => self.open(path),
             Wish::Trace => self.clerk.give(Job::Trace(path)),
             Wish::Model => self.load(path),
+            Wish::Style(part) => self.encode(path, part),
             Wish::Save => self.save(path, replace),
             Wish::Export if self.model.is_none() => {
                 self.notes.error(NO_PICTURE);
@@ -65,9 +67,10 @@ impl Easel {
     }
 
     fn write(&mut self, path: PathBuf, purpose: Purpose, replace: bool) {
-        let checkpoint = self.model.as_ref().map(|model| model.path.clone());
-        let traced = self.traced.as_ref().map(|traced| traced.path.clone());
-        let project = Project::new(LabelSpace::clone(&self.space), checkpoint, traced);
+        let mut project = Project::new(LabelSpace::clone(&self.space));
+        project.checkpoint = self.model.as_ref().map(|model| model.path.clone());
+        project.traced = self.traced.as_ref().map(|traced| traced.path.clone());
+        project.style = self.styles().map(|_| self.styling.recipe().clone());
         self.clerk.give(Job::Save {
             path,
             labels: Arc::new(self.canvas.labels().clone()),
@@ -119,8 +122,13 @@ impl Easel {
         let orphan = path
             .as_ref()
             .is_some_and(|path| path.parent() == recovery.as_deref().and_then(Path::parent));
-        if let Some(traced) = project.and_then(|project| project.traced) {
-            self.clerk.give(Job::Trace(traced));
+        if let Some(project) = project {
+            if let Some(traced) = project.traced {
+                self.clerk.give(Job::Trace(traced));
+            }
+            if let Some(recipe) = project.style {
+                self.restore(recipe);
+            }
         }
         match path {
             // What was recovered is still unsaved, and lives on as this window's own.
@@ -140,6 +148,21 @@ impl Easel {
                     self.saved = Some(self.canvas.revision());
                 }
             }
+        }
+    }
+
+    /// Takes the style of a project, if the model has such styles.
+    fn restore(&mut self, recipe: Recipe) {
+        let styles = self.styles().map(|styles| recipe.style(styles.z_dim));
+        match styles {
+            Some(Ok(_)) => self.styling.set(recipe),
+            Some(Err(error)) => {
+                let error = format!("The style of the file cannot be used: {error}.");
+                self.notes.error(error);
+            }
+            None => self
+                .notes
+                .info("The file has a style, but this model has none: it is left out."),
         }
     }
 
