@@ -6,8 +6,8 @@ use spadework::Config;
 use spadework::config::{Preset, TrainConfig};
 use spadework::data::{Census, Class, ClassTable, LabelSpace, Position};
 use spadework::state::HostTensor;
-use spadework::train::Checkpoint;
 use spadework::train::checkpoint::{FORMAT, Origin, Progress, Shelf};
+use spadework::train::{Change, Checkpoint, Knob};
 
 fn example() -> Checkpoint {
     let mut space = LabelSpace::new(3, true, true);
@@ -44,6 +44,12 @@ fn example() -> Checkpoint {
             }),
             vgg: Some(0x9abc_def0),
             generator_losses: vec![("GAN".into(), 0.1 + 0.2), ("GAN_Feat".into(), f32::EPSILON)],
+            changes: vec![Change {
+                step: 1000,
+                knob: Knob::LambdaKld,
+                from: 0.05,
+                to: 0.1,
+            }],
         },
         origin: Origin {
             program: "0.1.0".into(),

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use spadework::Config;
+use spadework::config::Preset;
+use spadework::gpu::Gpu;
 use spadework::model::vgg::vgg_params;
 use spadework::state::{HostTensor, StateDict, TensorFile};
-use spadework::train::Checkpoint;
 use spadework::train::checkpoint::Shelf;
+use spadework::train::{Checkpoint, Knob, Order, RunFolder, Session, TrainEvent};
 
 /// Three batches an epoch, two epochs.
 const OPTIONS: &str = "--landscapes 6 --preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --niter 1 \
@@ -88,6 +92,74 @@ fn a_resumed_run_equals_one_that_never_stopped() {
 }
 
 /// Batches 0 and 2 of the three of each epoch.
+/// Trains on; after the second iteration the rate and a weight change, and what cannot be is refused.
+fn train_and_tune(mut session: Session, limit: Option<u64>) -> Vec<String> {
+    let orders = session.take_orders();
+    let mut told = Vec::new();
+    let hear = &mut |event: &TrainEvent| {
+        match event {
+            TrainEvent::Step(report) if report.step == 2 => {
+                for (knob, value) in [
+                    (Knob::Lr, 1e-3),
+                    (Knob::Lr, -1.0),
+                    (Knob::LambdaFeat, 3.0),
+                    (Knob::LambdaFeat, 3.0),
+                ] {
+                    orders.send(Order::Tune(knob, value)).unwrap();
+                }
+            }
+            TrainEvent::Changed(change) => told.push(change.to_string()),
+            TrainEvent::Notice(text) => told.push(text.clone()),
+            _ => {}
+        }
+        Ok(())
+    };
+    session.train(&AtomicBool::new(false), limit, hear).unwrap();
+    told
+}
+
+#[test]
+fn settings_changed_on_the_way_are_kept_by_a_resumed_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, stopped] = ["whole", "stopped"].map(|name| dir.path().join(name));
+    let options = toml::from_str(
+        "[data]\nlandscapes = 6\n[model]\nngf = 4\nndf = 4\nspade_hidden = 8\n[optim]\nniter = 2\nniter_decay = 0\n[loss]\nvgg_loss = \
+         false\n[train]\nbatch_size = 2\nprint_freq = 1\ndisplay_freq = 0",
+    )
+    .unwrap();
+    let config = Config::merge(Preset::Tiny, options, toml::Table::new()).unwrap();
+    let gpu = Gpu::open(None).unwrap();
+    let start = |root: &Path| {
+        let space = config.data.label_space().unwrap();
+        Session::start(&gpu, config.clone(), space, root).unwrap()
+    };
+    let told = train_and_tune(start(&whole), None);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[0], "lr 0.0002 → 0.001 after iteration 2");
+    assert!(told[1].contains("lr = -1"), "{told:?}");
+
+    train_and_tune(start(&stopped), Some(4));
+    let checkpoint = Checkpoint::load(&newest(&stopped)).unwrap();
+    assert_eq!(checkpoint.config.optim.lr, 1e-3);
+    let mut resumed =
+        Session::resume(&gpu, checkpoint, RunFolder::open(&stopped).unwrap()).unwrap();
+    resumed
+        .train(&AtomicBool::new(false), None, &mut |_| Ok(()))
+        .unwrap();
+    let [one, other] = [&whole, &stopped].map(|run| Checkpoint::load(&newest(run)).unwrap());
+    assert_eq!(one.progress, other.progress);
+    assert_eq!(one.progress.changes.len(), 2);
+    assert_eq!(one.config, other.config);
+    assert!(one.networks == other.networks && one.moments == other.moments);
+    let rates: Vec<_> = lines(&whole)
+        .iter()
+        .map(|line| line["lr_d"].clone())
+        .collect();
+    assert_eq!(rates, [4e-4, 4e-4, 2e-3, 2e-3, 2e-3, 2e-3]);
+    let changes = std::fs::read_to_string(stopped.join("changes.jsonl")).unwrap();
+    assert_eq!(changes.lines().count(), 2, "{changes}");
+}
+
 #[test]
 fn generator_steps_are_counted_within_the_epoch() {
     let dir = tempfile::tempdir().unwrap();

@@ -118,6 +118,36 @@ fn bits(state: &StateDict) -> Vec<(String, Vec<u32>)> {
 }
 
 #[test]
+fn weights_of_losses_change_as_if_it_had_been_planned_so() {
+    let mut changed = trainer_of(training_of_styles());
+    step(&mut changed, 0.1).unwrap();
+    let mut training = training_of_styles();
+    training.loss.lambda_feat = 3.0;
+    training.loss.lambda_kld = 0.7;
+    let mut planned = trainer_of(training.clone());
+    let weights = changed.weights().unwrap();
+    planned.load(&weights, "").unwrap();
+    let moments = changed.moments().unwrap();
+    planned.load_moments(&moments, &changed.updates()).unwrap();
+    changed.weigh(&training.loss).unwrap();
+    let mut unchanged = trainer_of(training_of_styles());
+    unchanged.load(&weights, "").unwrap();
+    unchanged
+        .load_moments(&moments, &changed.updates())
+        .unwrap();
+    let [one, two, other] = [&mut changed, &mut planned, &mut unchanged].map(|trainer| {
+        let losses = step(trainer, 0.2).unwrap();
+        (losses, trainer.weights().unwrap())
+    });
+    assert_eq!(one.0, two.0);
+    assert!(one.1.tensors == two.1.tensors);
+    let loss = |losses: &Losses, name: &str| losses.0.iter().find(|l| l.0 == name).unwrap().1;
+    let ratio = loss(&one.0, "GAN_Feat") / loss(&other.0, "GAN_Feat");
+    assert!((ratio - 0.3).abs() < 1e-6, "{ratio}");
+    assert!(one.1.tensors != other.1.tensors);
+}
+
+#[test]
 fn bad_numbers_change_nothing() {
     let mut trainer = trainer();
     step(&mut trainer, 0.5).unwrap();

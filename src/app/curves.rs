@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use eframe::egui::{Color32, Ui, Vec2b};
-use egui_plot::{Corner, GridMark, HoverPosition, Legend, Line, Plot, PlotPoints, VLine};
+use egui_plot::{
+    Corner, GridMark, HoverPosition, Legend, Line, LineStyle, Plot, PlotPoints, VLine,
+};
 
 use super::follow::Metrics;
 use super::theme;
@@ -38,6 +40,34 @@ impl Default for Look {
             log: true,
             smoothing: 0.6,
         }
+    }
+}
+
+/// Iterations that are marked on the curves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Marks {
+    /// That of the sheet on show, where it is not the newest.
+    pub sheet: Option<u64>,
+    /// Those after which a setting was changed.
+    pub changes: Vec<u64>,
+}
+
+impl Marks {
+    fn lines(&self, ui: &Ui) -> Vec<VLine> {
+        let visuals = ui.visuals();
+        let line = |name: &str, step: u64, colour| {
+            VLine::new(name, step as f64)
+                .color(colour)
+                .allow_hover(false)
+        };
+        let changed = |&step: &u64| {
+            line("changed", step, visuals.warn_fg_color).style(LineStyle::dashed_loose())
+        };
+        let changes = self.changes.iter().map(changed);
+        let sheet = self
+            .sheet
+            .map(|step| line("sheet", step, theme::shades(visuals).accent));
+        changes.chain(sheet).collect()
     }
 }
 
@@ -84,8 +114,8 @@ impl Curves {
         (!latest.is_empty()).then(|| latest.len() as f64 / seconds)
     }
 
-    /// Draws the losses, with a mark where a sheet is shown.
-    pub fn losses_ui(&mut self, ui: &mut Ui, height: f32, look: Look, mark: Option<u64>) {
+    /// Draws the losses, with marks.
+    pub fn losses_ui(&mut self, ui: &mut Ui, height: f32, look: Look, marks: &Marks) {
         if self.look != Some(look) {
             let series = self.losses.iter();
             self.drawn = series
@@ -93,31 +123,27 @@ impl Curves {
                 .collect();
             self.look = Some(look);
         }
-        let accent = theme::shades(ui.visuals()).accent;
+        let lines = marks.lines(ui);
         plot("losses", height, look.log)
             .legend(legend())
             .show(ui, |plot| {
                 for ((name, points), colour) in self.drawn.iter().zip(COLOURS.iter().cycle()) {
                     plot.line(line(name, points.clone(), *colour));
                 }
-                if let Some(step) = mark {
-                    plot.vline(
-                        VLine::new("sheet", step as f64)
-                            .color(accent)
-                            .allow_hover(false),
-                    );
-                }
+                lines.into_iter().for_each(|line| plot.vline(line));
             });
     }
 
     /// Draws the learning rates.
-    pub fn rates_ui(&self, ui: &mut Ui, height: f32) {
+    pub fn rates_ui(&self, ui: &mut Ui, height: f32, marks: &Marks) {
+        let lines = marks.lines(ui);
         plot("rates", height, false)
             .legend(legend())
             .show(ui, |plot| {
                 for ((name, points), colour) in self.rates.iter().zip(COLOURS) {
                     plot.line(line(name, thinned(points), colour));
                 }
+                lines.into_iter().for_each(|line| plot.vline(line));
             });
     }
 

@@ -13,12 +13,14 @@ use eframe::egui::ColorImage;
 use serde::Deserialize;
 
 use super::event::Events;
+use super::sitter::Sitting;
 use super::worker::{self, Slot};
 use crate::config::Config;
 use crate::data::files;
 use crate::train::checkpoint::Shelf;
 use crate::train::event::StepReport;
-use crate::train::{Order, TrainEvent};
+use crate::train::run::CHANGES;
+use crate::train::{Change, Order, TrainEvent};
 use crate::{Error, Result};
 
 /// A line of `metrics.jsonl`.
@@ -50,6 +52,8 @@ pub struct Live {
     pub follower: Follower,
     /// Takes orders to it.
     pub orders: Sender<Order>,
+    /// Its network, to paint with.
+    pub sitting: Sitting,
 }
 
 impl From<&StepReport> for Metrics {
@@ -79,6 +83,8 @@ pub enum News {
     Sheets(Vec<u64>),
     /// The iterations that have a checkpoint.
     Checkpoints(Vec<u64>),
+    /// The settings that were changed on the way.
+    Changes(Vec<Change>),
     /// The sample sheet that was asked for.
     Sheet(u64, Arc<ColorImage>),
     /// Something cannot be read.
@@ -151,6 +157,7 @@ struct Run {
     read_bytes: u64,
     sheets: Vec<u64>,
     checkpoints: Vec<u64>,
+    changes: Vec<Change>,
     told: Option<String>,
     is_live: bool,
 }
@@ -163,6 +170,7 @@ impl Run {
             read_bytes: 0,
             sheets: Vec::new(),
             checkpoints: Vec::new(),
+            changes: Vec::new(),
             told: None,
             is_live: false,
         }
@@ -204,6 +212,11 @@ impl Run {
             self.events.send(News::Checkpoints(checkpoints.clone()));
             self.checkpoints = checkpoints;
         }
+        let changes = self.read_changes()?;
+        if changes != self.changes {
+            self.events.send(News::Changes(changes.clone()));
+            self.changes = changes;
+        }
         let sheets = self.list_sheets()?;
         if sheets != self.sheets {
             self.events.send(News::Sheets(sheets.clone()));
@@ -232,6 +245,19 @@ impl Run {
         let lines = bytes[..complete].split(|&byte| byte == b'\n');
         Ok(lines
             .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect())
+    }
+
+    /// The changes so far; most runs have none, and no file of them.
+    fn read_changes(&self) -> Result<Vec<Change>> {
+        let path = self.root.join(CHANGES);
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.map_err(|e| Error::io("cannot read", &path, e))?,
+        };
+        let lines = text.lines();
+        Ok(lines
+            .filter_map(|line| serde_json::from_str(line).ok())
             .collect())
     }
 

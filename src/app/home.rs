@@ -56,6 +56,11 @@ pub struct Home {
 impl Home {
     /// The user's own.
     pub fn of_user() -> Option<Self> {
+        Self::folder_of_user().map(Self::at)
+    }
+
+    /// The folder of the user's own.
+    pub fn folder_of_user() -> Option<PathBuf> {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let folder = if cfg!(target_os = "windows") {
             variable("LOCALAPPDATA")?
@@ -65,7 +70,7 @@ impl Home {
             let usual = || Some(variable("HOME")?.join(".local/state"));
             variable("XDG_STATE_HOME").or_else(usual)?
         };
-        Some(Self::at(folder.join("spadework")))
+        Some(folder.join("spadework"))
     }
 
     /// In a folder of choice.

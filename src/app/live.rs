@@ -8,7 +8,9 @@ use crossbeam_channel::bounded;
 
 use super::event::Events;
 use super::follow::{Follower, Live, News};
-use super::monitor::Monitor;
+use super::home::Home;
+use super::sitter::Sitting;
+use super::studio::Studio;
 use crate::train::event::End;
 use crate::train::{Session, TrainEvent};
 use crate::{Error, Result};
@@ -35,7 +37,7 @@ pub fn train(
             // Nobody waits where the window could not be kept open.
             let _ = done.send(end);
         });
-        Monitor::live(window, heard)
+        Studio::new(window, heard, Home::folder_of_user())
     })?;
     // The window is closed, and with it the orders: the run saves and ends.
     result.recv().unwrap_or(Err(Error::Interrupted))
@@ -51,11 +53,13 @@ fn run(
     let root = session.root().to_path_buf();
     let (follower, config) = Follower::start(Path::new(&root), told.clone(), true)?;
     let orders = session.take_orders();
+    let sitting = Sitting::of(&mut session);
     told.send(News::Live(Box::new(Live {
         root,
         config,
         follower,
         orders,
+        sitting,
     })));
     session.train(stop, limit, &mut |event| {
         hear(event);

@@ -13,15 +13,16 @@ use eframe::egui::{
     TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
 
-use super::curves::{Curves, Look};
+use super::curves::{Curves, Look, Marks};
 use super::event::Events;
 use super::follow::{Follower, Live, Metrics, News};
 use super::notes::Notes;
+use super::sitter::Sitting;
 use super::theme;
 use crate::Result;
 use crate::config::Config;
 use crate::train::event::{End, Started};
-use crate::train::{Order, TrainEvent};
+use crate::train::{Change, Knob, Order, TrainEvent};
 
 /// Opens a window on the run in a folder, and returns when it is closed.
 ///
@@ -64,6 +65,9 @@ struct Reins {
     gait: Gait,
     orders: Option<Sender<Order>>,
     started: Option<Started>,
+    sitting: Option<Sitting>,
+    /// Changes made in this window that can be undone.
+    undo: Vec<Change>,
 }
 
 /// The window on a run.
@@ -78,6 +82,7 @@ pub struct Monitor {
     /// Last iteration of the epochs before the latest.
     epochs_end: Option<(u64, u64)>,
     checkpoints: Vec<u64>,
+    changes: Vec<Change>,
     sheets: Vec<u64>,
     /// The sheet on show; none is the newest.
     chosen: Option<usize>,
@@ -109,6 +114,8 @@ impl Monitor {
             gait: Gait::Starting,
             orders: None,
             started: None,
+            sitting: None,
+            undo: Vec::new(),
         };
         Self {
             reins: Some(reins),
@@ -128,6 +135,7 @@ impl Monitor {
             latest: None,
             epochs_end: None,
             checkpoints: Vec::new(),
+            changes: Vec::new(),
             sheets: Vec::new(),
             chosen: None,
             asked: None,
@@ -137,12 +145,28 @@ impl Monitor {
         }
     }
 
+    /// What is trained.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether the run is known.
+    pub fn is_ready(&self) -> bool {
+        self.follower.is_some()
+    }
+
+    /// The network to paint with; once.
+    pub fn take_sitting(&mut self) -> Option<Sitting> {
+        self.reins.as_mut()?.sitting.take()
+    }
+
     fn hear(&mut self, window: &Context) {
         while let Ok(news) = self.heard.try_recv() {
             match news {
                 News::Metrics(metrics) => self.measured(&metrics),
                 News::Sheets(steps) => self.sheets = steps,
                 News::Checkpoints(steps) => self.checkpoints = steps,
+                News::Changes(changes) => self.changes = changes,
                 News::Sheet(step, image) => {
                     let texture = window.load_texture("sheet", image, TextureOptions::LINEAR);
                     self.sheet = Some((step, texture));
@@ -167,6 +191,7 @@ impl Monitor {
         self.follower = Some(live.follower);
         if let Some(reins) = &mut self.reins {
             reins.orders = Some(live.orders);
+            reins.sitting = Some(live.sitting);
         }
     }
 
@@ -183,6 +208,14 @@ impl Monitor {
             }
             TrainEvent::Notice(text) => self.notes.info(text),
             TrainEvent::Step(report) => self.measured(&[Metrics::from(&report)]),
+            TrainEvent::Changed(change) => {
+                change.knob.set(&mut self.config, change.to);
+                // An undone change leaves no other to undo.
+                match reins.undo.last() {
+                    Some(last) if is_reverse(last, &change) => drop(reins.undo.pop()),
+                    _ => reins.undo.push(change),
+                }
+            }
             // The follower sees what is written.
             TrainEvent::Sheet(_) | TrainEvent::Saved(_) => {}
         }
@@ -198,7 +231,7 @@ impl Monitor {
                 Order::Pause | Order::Step => Gait::Paused,
                 Order::Resume => Gait::Running,
                 Order::Stop => Gait::Stopping,
-                Order::Save => reins.gait,
+                Order::Save | Order::Tune(..) => reins.gait,
             };
         }
     }
@@ -251,7 +284,58 @@ impl Monitor {
         }
     }
 
+    /// Takes the latest change back.
+    fn undo(&mut self) {
+        let last = self.reins.as_ref().and_then(|reins| reins.undo.last());
+        if let Some(&Change { knob, from, .. }) = last {
+            self.order(Order::Tune(knob, from));
+        }
+    }
+
+    /// The settings that can be changed while the run goes on.
+    fn knobs_ui(&mut self, ui: &mut Ui) {
+        let Some(reins) = &self.reins else { return };
+        let ready = reins.orders.is_some() && reins.gait != Gait::Stopping;
+        let undoable = ready && !reins.undo.is_empty();
+        let mut tuned = None;
+        let mut undo = false;
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            ui.strong("Settings");
+            let last = self.changes.last().map(Change::to_string);
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                undo = ui
+                    .add_enabled(undoable, egui::Button::new("Undo change"))
+                    .on_hover_text("Take the latest change back (Ctrl+Z)")
+                    .clicked();
+                let last = last.unwrap_or("changed from the next iteration on".into());
+                ui.add(egui::Label::new(RichText::new(last).weak().small()).truncate());
+            });
+        });
+        ui.horizontal_wrapped(|ui| {
+            for knob in Knob::of(&self.config) {
+                let value = knob.get(&self.config);
+                tuned = knob_ui(ui, knob, value, ready)
+                    .map(|to| (knob, to))
+                    .or(tuned);
+            }
+        });
+        ui.add_space(8.0);
+        if let Some((knob, value)) = tuned {
+            self.order(Order::Tune(knob, value));
+        }
+        if undo {
+            self.undo();
+        }
+    }
+
     fn keys(&mut self, window: &Context) {
+        if window.text_edit_focused() {
+            return;
+        }
+        if window.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z)) {
+            self.undo();
+        }
         let pressed = |key| window.input_mut(|input| input.consume_key(Modifiers::NONE, key));
         let last = self.sheets.len().saturating_sub(1);
         let index = self.chosen.unwrap_or(last);
@@ -475,19 +559,63 @@ impl Monitor {
                     .on_hover_text("Logarithmic axis");
             });
         });
-        let room = ui.available_height();
-        let mark = self
+        // Below the curves are the settings, where there are any.
+        let below = if self.reins.is_some() { 76.0 } else { 0.0 };
+        let room = ui.available_height() - below;
+        let sheet = self
             .chosen
             .and_then(|index| self.sheets.get(index).copied());
+        let changes = self.changes.iter().map(|change| change.step).collect();
+        let marks = Marks { sheet, changes };
         self.curves
-            .losses_ui(ui, (room * 0.5).max(120.0), self.look, mark);
+            .losses_ui(ui, (room * 0.5).max(120.0), self.look, &marks);
         ui.add_space(8.0);
         ui.strong("Learning rates");
-        self.curves.rates_ui(ui, (room * 0.18).max(60.0));
+        self.curves.rates_ui(ui, (room * 0.18).max(60.0), &marks);
         ui.add_space(8.0);
         ui.strong("Pictures per second");
         self.curves.speed_ui(ui, (room * 0.16).max(60.0));
+        self.knobs_ui(ui);
     }
+}
+
+/// Whether a change takes another back.
+fn is_reverse(done: &Change, change: &Change) -> bool {
+    (done.knob, done.from, done.to) == (change.knob, change.to, change.from)
+}
+
+/// A field for a setting; its new value once it is entered.
+fn knob_ui(ui: &mut Ui, knob: Knob, value: f64, ready: bool) -> Option<f64> {
+    let name = match knob {
+        Knob::Lr => "Rate",
+        Knob::LambdaFeat => "Features",
+        Knob::LambdaVgg => "VGG",
+        Knob::LambdaKld => "KLD",
+    };
+    let tip = match knob {
+        Knob::Lr => "Learning rate: lr",
+        Knob::LambdaFeat => "Weight of feature matching: lambda_feat",
+        Knob::LambdaVgg => "Weight of the perceptual loss: lambda_vgg",
+        Knob::LambdaKld => "Weight of the divergence of styles: lambda_kld",
+    };
+    ui.label(name);
+    // While it is dragged the run goes on as it is; what was entered counts.
+    let id = egui::Id::unique(("knob", knob.name()));
+    let mut entered = ui.data(|data| data.get_temp(id)).unwrap_or(value);
+    let field = egui::DragValue::new(&mut entered)
+        .range(0.0..=f64::MAX)
+        .speed((value * 0.01).max(1e-7))
+        .max_decimals(9)
+        .custom_formatter(|value, _| format!("{value}"));
+    let field = ui.add_enabled(ready, field);
+    let field = field.accessible_name(knob.name()).on_hover_text(tip);
+    if field.dragged() || field.has_focus() {
+        ui.data_mut(|data| data.insert_temp(id, entered));
+        return None;
+    }
+    ui.data_mut(|data| data.remove_temp::<f64>(id));
+    let is_done = field.drag_stopped() || field.lost_focus() || field.changed();
+    (is_done && entered != value).then_some(entered)
 }
 
 /// A sheet as large as fits, its columns named.

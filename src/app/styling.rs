@@ -313,8 +313,10 @@ mod tests {
     #[test]
     fn what_was_used_is_kept_once_and_mixed_as_it_was() {
         let thumb = Arc::new(ColorImage::default());
-        let mut styling = Styling::default();
-        styling.is_held = true;
+        let mut styling = Styling {
+            is_held: true,
+            ..Styling::default()
+        };
         styling.keep(&thumb);
         assert!(styling.used.is_empty(), "a slider is held");
         styling.is_held = false;

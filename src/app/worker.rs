@@ -297,7 +297,7 @@ impl Studio {
 /// A request as the generator takes it.
 ///
 /// A painted layout has no instance map: where one was trained with, each region of a class counts as one thing.
-fn layout(request: &Request, space: &LabelSpace) -> Layout {
+pub fn layout(request: &Request, space: &LabelSpace) -> Layout {
     let labels = Grid::clone(&request.labels).map(u32::from);
     let instances = (space.instances && request.sight.outlines).then(|| labels.clone());
     Layout { labels, instances }

@@ -160,6 +160,7 @@ impl Console {
             TrainEvent::Notice(notice) => self.line(&format!("note: {notice}")),
             TrainEvent::Step(report) => self.step(report),
             TrainEvent::Sheet(path) => self.line(&format!("samples {}", path.display())),
+            TrainEvent::Changed(change) => self.line(&change.to_string()),
             TrainEvent::Saved(path) => self.line(&format!("saved {}", path.display())),
             TrainEvent::Ended(end) => {
                 self.bar.finish_and_clear();

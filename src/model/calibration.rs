@@ -7,7 +7,7 @@
 
 use super::net::average;
 use super::params::Params;
-use super::step::{SHARE, Training};
+use super::step::{ONE, SHARE, Training};
 use crate::Result;
 use crate::gpu::{Executor, Store};
 use crate::graph::plan::Plan;
@@ -43,11 +43,15 @@ impl Calibration {
                 None => norm.name,
             },
         });
-        Ok(Self {
+        let calibration = Self {
             norms: norms.collect(),
             executor: Executor::new(Plan::new(&graph, &store.gpu().target())?, store)?,
             batches: 0,
-        })
+        };
+        if calibration.has_norms() {
+            store.write(ONE, &[1.0, 0.0, 0.0, 0.0])?;
+        }
+        Ok(calibration)
     }
 
     /// Bytes on the device beside what it shares with training.

@@ -28,7 +28,7 @@ use crate::ops::state::{Average, Commit, Finite};
 pub const FINITE: &str = "finite";
 /// Input that holds the share of the newest weights in their moving average.
 pub const SHARE: &str = "share";
-/// Input that holds the number one: the gradient of a loss with respect to itself.
+/// Input that holds the number one: what always takes place.
 pub const ONE: &str = "one";
 
 /// What decides the graphs of training.
@@ -91,6 +91,16 @@ impl Training {
     /// Names of the losses of a discriminator step, in the published order.
     pub fn discriminator_losses(&self) -> Vec<&'static str> {
         vec!["D_Fake", "D_real"]
+    }
+
+    /// Factor of a loss in the sum that is minimised: its weight and, where it is a mean over scales, their number.
+    pub fn factor(&self, loss: &str) -> f32 {
+        match loss {
+            "KLD" => self.loss.lambda_kld as f32,
+            "GAN_Feat" => self.loss.lambda_feat as f32 / self.model.num_d as f32,
+            "VGG" => self.loss.lambda_vgg as f32,
+            _ => 1.0,
+        }
     }
 
     fn vgg(&self) -> Option<usize> {
@@ -250,7 +260,7 @@ impl Training {
         Ok(halves)
     }
 
-    /// The generator's losses by name, weighted.
+    /// The generator's losses by name, not weighted yet.
     fn assemble(
         &self,
         net: &mut Net,
@@ -262,15 +272,13 @@ impl Training {
         let mut losses = Vec::new();
         for name in self.generator_losses() {
             let loss = match (name, code) {
-                ("KLD", Some(code)) => divergence(net, code, self.loss.lambda_kld as f32)?,
+                ("KLD", Some(code)) => divergence(net, code, 1.0)?,
                 ("GAN", _) => {
                     let mode = self.loss.gan_mode;
                     gan_loss(net, &logits(on_fake), mode, Side::Generator)?
                 }
-                ("GAN_Feat", _) => {
-                    feature_matching(net, on_fake, on_real, self.loss.lambda_feat as f32)?
-                }
-                _ => perceptual(net, fake, real, self.loss.lambda_vgg as f32)?,
+                ("GAN_Feat", _) => feature_matching(net, on_fake, on_real, on_fake.len() as f32)?,
+                _ => perceptual(net, fake, real, 1.0)?,
             };
             losses.push((name, loss));
         }
@@ -285,7 +293,7 @@ impl Training {
         }
     }
 
-    /// Gradients of the sum of losses, the verdict whether all is finite, and behind it every change of state.
+    /// Gradients of the weighted sum of losses, the verdict whether all is finite, and behind it every change of state.
     fn finish(
         &self,
         mut net: Net,
@@ -300,10 +308,12 @@ impl Training {
         for spec in &trained {
             values.push(net.param(&spec.name)?);
         }
-        let one = net
-            .graph
-            .input(ONE, crate::graph::Ty::Dense(Shape::scalar()))?;
-        let seeds: Vec<_> = losses.iter().map(|&(_, loss)| (loss, one)).collect();
+        let mut seeds = Vec::new();
+        for &(name, loss) in losses {
+            // An input, so that it can change between iterations.
+            let scalar = crate::graph::Ty::Dense(Shape::scalar());
+            seeds.push((loss, net.graph.input(&factor_name(name), scalar)?));
+        }
         let grads = gradients(&mut net.graph, &seeds, &values)?;
         let mut finite = net.graph.state(FINITE, Shape::scalar())?;
         let checked = losses.iter().map(|&(_, loss)| loss);
@@ -420,6 +430,11 @@ pub fn first_moment(name: &str) -> String {
 /// Name of Adam's second moment of a parameter.
 pub fn second_moment(name: &str) -> String {
     format!("v.{name}")
+}
+
+/// Name of the input that holds the factor of a loss: its gradient with respect to the weighted sum.
+pub fn factor_name(loss: &str) -> String {
+    format!("factor.{loss}")
 }
 
 /// Name of the input that holds Adam's step sizes in a step, `G` or `D`.

@@ -7,9 +7,12 @@ use super::init::initial;
 use super::inputs::{Inputs, padded};
 use super::net::{average, has_average};
 use super::params::{Counter, ParamSpec, Params, Role};
-use super::step::{FINITE, Keep, ONE, SHARE, Training, first_moment, hyper_name, second_moment};
+use super::step::{
+    FINITE, Keep, SHARE, Training, factor_name, first_moment, hyper_name, second_moment,
+};
 use super::style::{Encoded, Style};
 use super::synthesis::{Look, Synthesis};
+use crate::config::LossConfig;
 use crate::gpu::{Executor, Gpu, Store};
 use crate::graph::Shape;
 use crate::graph::plan::Plan;
@@ -98,10 +101,9 @@ impl Trainer {
         let generator = step("G", graph, training.generator_losses())?;
         let graph = training.discriminator_step(&params, keep)?;
         let discriminator = step("D", graph, training.discriminator_losses())?;
-        store.write(ONE, &[1.0, 0.0, 0.0, 0.0])?;
         store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;
         let zero = |counter: &Counter| (counter.name.clone(), 0);
-        Ok(Self {
+        let mut trainer = Self {
             inputs: training.inputs(),
             counters: params.counters().iter().map(zero).collect(),
             training,
@@ -110,7 +112,32 @@ impl Trainer {
             generator,
             discriminator,
             is_halfway: false,
-        })
+        };
+        trainer.write_factors()?;
+        Ok(trainer)
+    }
+
+    /// Changes the weights of the losses, from the next iteration on. Other settings of them stay.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn weigh(&mut self, loss: &LossConfig) -> Result<()> {
+        let own = &mut self.training.loss;
+        own.lambda_feat = loss.lambda_feat;
+        own.lambda_vgg = loss.lambda_vgg;
+        own.lambda_kld = loss.lambda_kld;
+        self.write_factors()
+    }
+
+    fn write_factors(&mut self) -> Result<()> {
+        for step in [&self.generator, &self.discriminator] {
+            for (name, _) in &step.losses {
+                let factor = self.training.factor(name);
+                self.store
+                    .write(&factor_name(name), &[factor, 0.0, 0.0, 0.0])?;
+            }
+        }
+        Ok(())
     }
 
     /// Draws first values for everything that does not come from a file.
@@ -361,7 +388,11 @@ impl Trainer {
         };
         step.executor.read_scalars(&mut step.scalars)?;
         let is_finite = step.scalars[step.verdict] == 1.0;
-        let own = step.losses.iter().map(|&(name, i)| (name, step.scalars[i]));
+        let weighted = |&(name, i): &(&'static str, usize)| {
+            let value: f32 = step.scalars[i];
+            (name, self.training.factor(name) * value)
+        };
+        let own = step.losses.iter().map(weighted);
         if !is_finite {
             let list: Vec<_> = own.map(|(name, v)| format!("{name} {v}")).collect();
             self.store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::knob::Change;
 use super::write_durably;
 use crate::config::Config;
 use crate::data::{Census, LabelSpace, Position};
@@ -43,6 +44,9 @@ pub struct Progress {
     /// Losses of the generator's last step, which iterations without one show again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub generator_losses: Vec<(String, f32)>,
+    /// Settings that were changed on the way, which the configuration has as they are now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 /// What computed a checkpoint. A run resumed elsewhere goes on, but not to the same bits.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::knob::Change;
+
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrainEvent {
@@ -17,6 +19,8 @@ pub enum TrainEvent {
     Sheet(PathBuf),
     /// A checkpoint was written.
     Saved(PathBuf),
+    /// A setting was changed.
+    Changed(Change),
     /// Nothing more follows.
     Ended(End),
 }

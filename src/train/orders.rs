@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select, unbounded};
+
+use super::knob::Knob;
+use super::sketch::Sketch;
 
 /// What a person may want of a run in progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Order {
     /// Does nothing more until told to.
     Pause,
@@ -16,15 +19,19 @@ pub enum Order {
     Step,
     /// Writes a checkpoint now.
     Save,
+    /// Changes a setting, from the next iteration on.
+    Tune(Knob, f64),
     /// Saves and ends.
     Stop,
 }
 
 /// What a run does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Next {
     Iterate,
     Save,
+    Tune(Knob, f64),
+    Draw(Sketch),
     Stop,
 }
 
@@ -32,6 +39,9 @@ pub(super) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     taker: Option<Receiver<Order>>,
+    sketches: Option<Receiver<Sketch>>,
+    /// Whether a picture was drawn since the last iteration: training goes before the next one.
+    has_drawn: bool,
     paused: bool,
 }
 
@@ -46,23 +56,50 @@ impl Orders {
         giver
     }
 
+    /// Takes wishes for pictures from now on.
+    pub(super) fn take_sketches(&mut self) -> Sender<Sketch> {
+        let (giver, taker) = unbounded();
+        self.sketches = Some(taker);
+        giver
+    }
+
     /// Says what to do next; while paused, waits for an order or for `stop`.
     pub(super) fn next(&mut self, stop: &AtomicBool) -> Next {
         let Some(taker) = &self.taker else {
             return Next::Iterate;
         };
+        let nobody = never();
         loop {
+            let sketches = self.sketches.as_ref().unwrap_or(&nobody);
             let order = match self.paused {
                 false => match taker.try_recv() {
                     Ok(order) => order,
-                    Err(TryRecvError::Empty) => return Next::Iterate,
+                    Err(TryRecvError::Empty) if std::mem::take(&mut self.has_drawn) => {
+                        return Next::Iterate;
+                    }
+                    Err(TryRecvError::Empty) => match sketches.try_recv() {
+                        Ok(sketch) => {
+                            self.has_drawn = true;
+                            return Next::Draw(sketch);
+                        }
+                        Err(_) => return Next::Iterate,
+                    },
                     Err(TryRecvError::Disconnected) => Order::Stop,
                 },
-                true => match taker.recv_timeout(GLANCE) {
-                    Ok(order) => order,
-                    Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => Order::Stop,
-                    Err(RecvTimeoutError::Timeout) => continue,
-                    Err(RecvTimeoutError::Disconnected) => Order::Stop,
+                true => select! {
+                    recv(taker) -> order => order.unwrap_or(Order::Stop),
+                    recv(sketches) -> sketch => match sketch {
+                        Ok(sketch) => return Next::Draw(sketch),
+                        // Nobody draws any more.
+                        Err(_) => {
+                            self.sketches = None;
+                            continue;
+                        }
+                    },
+                    default(GLANCE) => match stop.load(Ordering::Relaxed) {
+                        true => Order::Stop,
+                        false => continue,
+                    },
                 },
             };
             match order {
@@ -73,6 +110,7 @@ impl Orders {
                     return Next::Iterate;
                 }
                 Order::Save => return Next::Save,
+                Order::Tune(knob, value) => return Next::Tune(knob, value),
                 Order::Stop => return Next::Stop,
             }
         }
@@ -87,9 +125,9 @@ mod tests {
     fn orders_are_taken_one_after_another() {
         let stop = AtomicBool::new(false);
         let mut orders = Orders::default();
-        assert_eq!(orders.next(&stop), Next::Iterate);
+        assert!(matches!(orders.next(&stop), Next::Iterate));
         let giver = orders.giver();
-        assert_eq!(orders.next(&stop), Next::Iterate);
+        assert!(matches!(orders.next(&stop), Next::Iterate));
         for order in [
             Order::Pause,
             Order::Step,
@@ -100,18 +138,49 @@ mod tests {
             giver.send(order).unwrap();
         }
         let next: [Next; 5] = std::array::from_fn(|_| orders.next(&stop));
-        assert_eq!(
-            next,
-            [
-                Next::Iterate,
-                Next::Save,
-                Next::Iterate,
-                Next::Iterate,
-                Next::Iterate
-            ]
+        assert!(
+            matches!(
+                next,
+                [
+                    Next::Iterate,
+                    Next::Save,
+                    Next::Iterate,
+                    Next::Iterate,
+                    Next::Iterate
+                ]
+            ),
+            "{next:?}"
         );
         giver.send(Order::Stop).unwrap();
-        assert_eq!(orders.next(&stop), Next::Stop);
+        assert!(matches!(orders.next(&stop), Next::Stop));
+    }
+
+    fn style() -> Sketch {
+        Sketch::Style {
+            photo: Vec::new(),
+            reply: crossbeam_channel::bounded(1).0,
+        }
+    }
+
+    #[test]
+    fn training_goes_between_two_pictures_and_a_pause_draws() {
+        let stop = AtomicBool::new(false);
+        let mut orders = Orders::default();
+        let (giver, sketches) = (orders.giver(), orders.take_sketches());
+        for _ in 0..4 {
+            sketches.send(style()).unwrap();
+        }
+        for _ in 0..2 {
+            assert!(matches!(orders.next(&stop), Next::Draw(_)));
+            assert!(matches!(orders.next(&stop), Next::Iterate));
+        }
+        giver.send(Order::Pause).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(orders.next(&stop), Next::Draw(_)));
+        }
+        drop(sketches);
+        giver.send(Order::Stop).unwrap();
+        assert!(matches!(orders.next(&stop), Next::Stop));
     }
 
     #[test]
@@ -121,10 +190,10 @@ mod tests {
         let giver = orders.giver();
         giver.send(Order::Pause).unwrap();
         drop(giver);
-        assert_eq!(orders.next(&stop), Next::Stop);
+        assert!(matches!(orders.next(&stop), Next::Stop));
         let giver = orders.giver();
         giver.send(Order::Pause).unwrap();
         stop.store(true, Ordering::Relaxed);
-        assert_eq!(orders.next(&stop), Next::Stop);
+        assert!(matches!(orders.next(&stop), Next::Stop));
     }
 }

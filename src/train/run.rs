@@ -1,6 +1,6 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl`, `loss_log.txt`, `samples/`, `checkpoints/`. Nothing in it is
-//! overwritten but the page `index.html`; a run that goes on from an earlier iteration takes back the lines and sample
-//! sheets after it.
+//! overwritten but the page `index.html` and the list `changes.jsonl`; a run that goes on from an earlier iteration takes
+//! back the lines and sample sheets after it.
 //!
 //! One process trains in a folder: it holds a lock on the file `.lock`, which the system gives back however it ends.
 
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::checkpoint::Shelf;
 use super::durable::{remove_partial, write_durably};
 use super::event::StepReport;
+use super::knob::Change;
 use crate::config::Config;
 use crate::data::Position;
 use crate::{Error, Result};
@@ -30,6 +31,8 @@ pub struct RunFolder {
 
 /// Losses for programs.
 const METRICS: &str = "metrics.jsonl";
+/// Settings that were changed on the way.
+pub const CHANGES: &str = "changes.jsonl";
 /// Losses as the official code writes them.
 const LOSS_LOG: &str = "loss_log.txt";
 
@@ -139,6 +142,22 @@ impl RunFolder {
     /// Folder of event files.
     pub fn event_files(&self) -> PathBuf {
         self.root.join("logs")
+    }
+
+    /// Writes the changes of settings to `changes.jsonl`, in place of those told before; without any there is no file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn note(&self, changes: &[Change]) -> Result<()> {
+        let path = self.root.join(CHANGES);
+        if changes.is_empty() && !path.exists() {
+            return Ok(());
+        }
+        let lines = changes
+            .iter()
+            .map(|change| json!(change).to_string() + "\n");
+        let text: String = lines.collect();
+        write_durably(&path, |writer| writer.write_all(text.as_bytes()))
     }
 
     /// Adds a line to `metrics.jsonl`, for programs, and one to `loss_log.txt`, as the official code writes them.

@@ -14,10 +14,12 @@ use crossbeam_channel::Sender;
 
 use super::checkpoint::{Checkpoint, Origin, Progress};
 use super::event::{End, Listener, Started, StepReport, TrainEvent};
+use super::knob::{Change, Knob};
 use super::orders::{Next, Order, Orders};
 use super::report;
 use super::run::RunFolder;
 use super::sheet::Samples;
+use super::sketch::Sketch;
 use super::tensorboard::EventFile;
 use crate::config::Config;
 use crate::convert::Network;
@@ -173,6 +175,7 @@ impl Session {
             progress.position,
             config.train.batch_size as u64,
         )?;
+        run.note(&progress.changes)?;
         Ok(Self {
             events: events(&config, &run, progress.images)?,
             trainer,
@@ -205,6 +208,16 @@ impl Session {
     /// Takes orders from now on. Once whoever gives them is gone, the run saves and ends.
     pub fn take_orders(&mut self) -> Sender<Order> {
         self.orders.giver()
+    }
+
+    /// Draws pictures from now on for who wants some of the networks in training.
+    pub fn take_sketches(&mut self) -> Sender<Sketch> {
+        self.orders.take_sketches()
+    }
+
+    /// The classes.
+    pub fn space(&self) -> &LabelSpace {
+        &self.space
     }
 
     /// Trains until all epochs are done, `limit` iterations are done in all, or `stop` is raised; then saves. What
@@ -299,6 +312,8 @@ impl Session {
                 Next::Iterate => self.iterate(stop, hear)?,
                 Next::Save if self.saved_step == Some(self.progress.step) => {}
                 Next::Save => self.save(stop, hear)?,
+                Next::Draw(sketch) => self.draw(sketch),
+                Next::Tune(knob, value) => self.tune(knob, value, hear)?,
                 Next::Stop => break End::Interrupted,
             }
         };
@@ -364,6 +379,60 @@ impl Session {
             self.save(stop, hear)?;
         }
         Ok(())
+    }
+
+    /// Answers what is wanted of the networks as they are; no state changes.
+    fn draw(&mut self, sketch: Sketch) {
+        let step = self.progress.step;
+        match sketch {
+            Sketch::Picture {
+                map,
+                style,
+                seen,
+                reply,
+            } => {
+                let styles = style.as_slice();
+                // Whoever asked may have gone.
+                let _ = reply.send(match seen == Some(step) {
+                    true => Ok(None),
+                    false => self
+                        .samples
+                        .draw(&mut self.trainer, &map, styles)
+                        .map(|picture| Some((step, picture))),
+                });
+            }
+            Sketch::Style { photo, reply } => {
+                let _ = reply.send(self.samples.style(&mut self.trainer, &photo));
+            }
+        }
+    }
+
+    /// Changes a setting from the next iteration on. What cannot be is told, and nothing changes.
+    fn tune(&mut self, knob: Knob, value: f64, hear: &mut Listener) -> Result<()> {
+        let from = knob.get(&self.config);
+        let mut config = self.config.clone();
+        knob.set(&mut config, value);
+        if let Err(error) = config.validate() {
+            return hear(&TrainEvent::Notice(error.to_string()));
+        }
+        if value == from {
+            return Ok(());
+        }
+        self.trainer.weigh(&config.loss)?;
+        self.config = config;
+        let step = self.progress.step;
+        let to = value;
+        let change = Change {
+            step,
+            knob,
+            from,
+            to,
+        };
+        self.progress.changes.push(change);
+        self.run.note(&self.progress.changes)?;
+        // A checkpoint of this iteration does not know of it.
+        self.saved_step = None;
+        hear(&TrainEvent::Changed(change))
     }
 
     /// Losses of an iteration, those of the generator's last step among them, as the published console shows them.

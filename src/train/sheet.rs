@@ -3,11 +3,12 @@
 //! Always the same samples, in evaluation mode, one at a time: the code path of synthesis. No state changes. With an
 //! encoder each is drawn in the most likely style of its photograph.
 
-use crate::Result;
 use crate::config::Config;
 use crate::data::{Batch, Batcher, LabelSpace, Phase};
-use crate::model::{Encoding, Synthesis, Trainer};
+use crate::model::{Encoding, Style, Synthesis, Trainer};
 use crate::picture::{self, Picture};
+use crate::windows::IdMap;
+use crate::{Error, Result};
 
 /// The samples of a run.
 pub struct Samples {
@@ -44,15 +45,50 @@ impl Samples {
         Ok(())
     }
 
+    /// Draws any layout as samples are drawn.
+    ///
+    /// # Errors
+    /// As [`Samples::rows`], and if the layout or the style does not fit.
+    pub fn draw(
+        &mut self,
+        trainer: &mut Trainer,
+        map: &IdMap,
+        styles: &[Style],
+    ) -> Result<Picture> {
+        let (mut synthesis, encoding) = self.plans(trainer)?;
+        let drawn = trainer.synthesise(&mut synthesis, map, styles);
+        self.plans = Some((synthesis, encoding));
+        Ok(picture::from_unit(map.w, map.h, drawn?.data()))
+    }
+
+    /// The most likely style of a photo in -1..1.
+    ///
+    /// # Errors
+    /// As [`Samples::rows`], and if there is no encoder.
+    pub fn style(&mut self, trainer: &mut Trainer, photo: &[f32]) -> Result<Style> {
+        let (synthesis, mut encoding) = self.plans(trainer)?;
+        let encoded = match &mut encoding {
+            Some(encoding) => trainer.encode(encoding, photo),
+            None => Err(Error::Usage("these networks have no styles".into())),
+        };
+        self.plans = Some((synthesis, encoding));
+        Ok(encoded?.mean())
+    }
+
+    /// The plans, made now if there was no room made for them.
+    fn plans(&mut self, trainer: &mut Trainer) -> Result<(Synthesis, Option<Encoding>)> {
+        match self.plans.take() {
+            Some(plans) => Ok(plans),
+            None => Ok((trainer.synthesis(1)?, trainer.encoding()?)),
+        }
+    }
+
     /// Draws a row for each sample: layout, synthesised picture, photograph.
     ///
     /// # Errors
     /// If the device cannot hold the plan, or was lost.
     pub fn rows(&mut self, trainer: &mut Trainer) -> Result<Vec<[Picture; 3]>> {
-        let (mut synthesis, mut encoding) = match self.plans.take() {
-            Some(plans) => plans,
-            None => (trainer.synthesis(1)?, trainer.encoding()?),
-        };
+        let (mut synthesis, mut encoding) = self.plans(trainer)?;
         let mut rows = Vec::with_capacity(self.batches.len());
         for batch in &self.batches {
             let mut styles = Vec::new();
