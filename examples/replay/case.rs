@@ -49,17 +49,8 @@ impl<'a> Case<'a> {
 
     /// All iterations; returns the networks after them.
     fn train(&self, gpu: &Arc<Gpu>, init: StateDict, answers: &mut StateDict) -> Result<StateDict> {
-        let Settings {
-            model, loss, optim, ..
-        } = &self.settings;
-        let training = Training {
-            model: model.clone(),
-            loss: loss.clone(),
-            betas: optim.betas(),
-            ema: None,
-            batch_size: self.map("step0.")?.n,
-            vgg_divisor: loss.vgg_loss.then_some(self.settings.vgg_divisor),
-        };
+        let training = self.training()?;
+        let optim = &self.settings.optim;
         let mut trainer = Trainer::new(gpu, training, Keep::Everything)?;
         trainer.load(&init, "")?;
         let steps = (0..).take_while(|i| self.has(&format!("step{i}.in.label")));
@@ -80,6 +71,21 @@ impl<'a> Case<'a> {
         trainer.weights()
     }
 
+    /// What decides the graphs of its iterations.
+    pub fn training(&self) -> Result<Training> {
+        let Settings {
+            model, loss, optim, ..
+        } = &self.settings;
+        Ok(Training {
+            model: model.clone(),
+            loss: loss.clone(),
+            betas: optim.betas(),
+            ema: None,
+            batch_size: self.map("step0.")?.n,
+            vgg_divisor: loss.vgg_loss.then_some(self.settings.vgg_divisor),
+        })
+    }
+
     fn iterate(
         &self,
         trainer: &mut Trainer,
@@ -92,7 +98,7 @@ impl<'a> Case<'a> {
         let windows = trainer.inputs().tables(&map)?;
         let has_noise = self.settings.model.use_vae;
         let noise = |name: &str| match has_noise {
-            true => Ok(self.get::<f32>(&format!("{step}in.{name}"), Dtype::F32)?.1),
+            true => self.numbers(&format!("{step}in.{name}")),
             false => Ok(Vec::new()),
         };
         let of_generator = match schedule.generator {
@@ -179,7 +185,7 @@ impl<'a> Case<'a> {
         let photos = self.photos(prefix)?;
         let mut noise = vec![0.0; photos.len() / (h * w * 3) * z_dim];
         if self.has(&eps) {
-            noise = self.get::<f32>(&eps, Dtype::F32)?.1;
+            noise = self.numbers(&eps)?;
         }
         let [mut mu, mut logvar] = [Vec::new(), Vec::new()];
         let mut styles = Vec::new();
@@ -198,7 +204,7 @@ impl<'a> Case<'a> {
         Ok(styles)
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.tensors.tensor(name).is_ok()
     }
 
@@ -218,8 +224,13 @@ impl<'a> Case<'a> {
         Ok((tensor.shape().to_vec(), numbers))
     }
 
+    /// Numbers of a tensor.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.get(name, Dtype::F32)?.1)
+    }
+
     /// All tensors behind a prefix.
-    fn state(&self, prefix: &str) -> Result<StateDict> {
+    pub fn state(&self, prefix: &str) -> Result<StateDict> {
         let mut state = StateDict::default();
         for name in self.tensors.names() {
             let Some(short) = name.strip_prefix(prefix) else {
@@ -238,7 +249,7 @@ impl<'a> Case<'a> {
     }
 
     /// The label map of a step, joined with its instance edges.
-    fn map(&self, prefix: &str) -> Result<IdMap> {
+    pub fn map(&self, prefix: &str) -> Result<IdMap> {
         let (dims, labels) = self.get::<u32>(&format!("{prefix}in.label"), Dtype::I32)?;
         let &[n, 1, h, w] = dims.as_slice() else {
             return Err(Error::Data(format!(
@@ -266,7 +277,7 @@ impl<'a> Case<'a> {
     }
 
     /// The photos of a step, N x H x W x 3.
-    fn photos(&self, prefix: &str) -> Result<Vec<f32>> {
+    pub fn photos(&self, prefix: &str) -> Result<Vec<f32>> {
         let name = format!("{prefix}in.image");
         let (dims, planes) = self.get::<f32>(&name, Dtype::F32)?;
         let &[n, 3, h, w] = dims.as_slice() else {

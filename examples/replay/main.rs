@@ -9,6 +9,7 @@
 //! ```
 
 mod case;
+mod reference;
 mod settings;
 
 use case::Case;
@@ -32,6 +33,9 @@ struct Options {
     /// Number or part of the name of the adapter.
     #[arg(long)]
     adapter: Option<String>,
+    /// Computes the first iteration in double precision instead, without a GPU.
+    #[arg(long)]
+    reference: bool,
 }
 
 fn main() -> ExitCode {
@@ -49,9 +53,13 @@ fn replay(options: &Options) -> Result<()> {
     let bytes = std::fs::read(&options.case)
         .map_err(|source| Error::io("cannot read", &options.case, source))?;
     let case = Case::read(&bytes)?;
-    let gpu = Gpu::open(options.adapter.as_deref())?;
-    eprintln!("{} ({:?})", gpu.info.name, gpu.family);
-    let answers = case.replay(&gpu)?;
+    let answers = if options.reference {
+        case.first_iteration()?
+    } else {
+        let gpu = Gpu::open(options.adapter.as_deref())?;
+        eprintln!("{} ({:?})", gpu.info.name, gpu.family);
+        case.replay(&gpu)?
+    };
     write(&answers, &options.out)?;
     let count = answers.tensors.len() + answers.counters.len();
     eprintln!("{count} tensors in {}", options.out.display());
