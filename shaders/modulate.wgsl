@@ -1,5 +1,6 @@
 // The SPADE layer on label windows, for one block of output channels (`from` .. `from + cols`, in vec4):
 //   table    gb[win]  = bias + sum over taps of products[tap][lower window at tap]; gamma then beta
+//            with `keep`, into the row of a kept table that `rows_of` says
 //   apply    y[pixel] = act(normalised x[pixel] * (1 + gamma[win]) + beta[win])
 //   spread   dn[pixel of x] = sum over its pixels of d * (1 + gamma[win])      d = dy * act'(y)
 //   chunk    part[chunk] = sums of d * normalised x, and of d, over the chunk's pixels
@@ -15,6 +16,10 @@ struct Params {
     taps: u32,
     lower: u32,   // rows of a tap: windows of the lower table
     from_c: u32,
+{% if keep is defined %}
+    c4: u32,
+    rows: u32,    // of the kept table
+{% endif %}
 {% elif entry == "apply" or entry == "spread" or entry == "chunk" %}
     from_c: u32,
     c4: u32,
@@ -22,6 +27,9 @@ struct Params {
     w: u32,
     pixels: u32,  // of y
     eps: f32,
+{% if keep is defined %}
+    rows: u32,    // of the kept table
+{% endif %}
 {% elif entry == "bias" %}
     tiles: u32,
     from_c: u32,
@@ -30,7 +38,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 {% if entry == "table" %}
-{% set reads = ["products", "b_gamma", "b_beta", "t"] if beta else ["products", "b_gamma", "t"] %}
+{% set reads = ["products", "b_gamma"] + (["b_beta"] if beta else []) + ["t"] + (["rows_of"] if keep is defined else []) %}
 {% set writes = ["gb"] %}
 {% elif entry == "apply" %}
 {% set reads = ["x", "mean", "variance", "gb", "t"] %}
@@ -121,12 +129,18 @@ fn {{ entry }}(
             sum += products[(tap * p.lower + (symbol & ID_MASK)) * width + j];
         }
     }
+{% if keep is defined %}
+    gb[(j / p.cols * p.rows + rows_of[win]) * p.c4 + p.from_c + j % p.cols] = sum;
+{% else %}
     gb[i] = sum;
+{% endif %}
 {% elif entry == "apply" %}
     let j = i % p.cols;
     let first = i / p.cols * 4u;
     let c = p.from_c + j;
+{% if keep is not defined %}
     let ids = t[IDS];
+{% endif %}
 {% if not per_sample %}
     let scale = scale_of(first, c);
 {% endif %}
@@ -134,9 +148,15 @@ fn {{ entry }}(
 {% if per_sample %}
         let scale = scale_of(pixel, c);
 {% endif %}
+{% if keep is defined %}
+        let row = t[pixel] * p.c4 + j;
+        let beta = row + p.rows * p.c4;
+{% else %}
         let row = t[ids + pixel] * 2u * p.cols + j;
+        let beta = row + p.cols;
+{% endif %}
         let normalised = (x[source_of(pixel) + c] - scale.mean) * scale.inverse;
-        let v = normalised * (1.0 + gb[row]) + gb[row + p.cols];
+        let v = normalised * (1.0 + gb[row]) + gb[beta];
         y[pixel * p.c4 + c] = {% if leaky %}select(v, 0.2 * v, v <= vec4<f32>()){% else %}v{% endif %};
     }
 {% elif entry == "spread" %}

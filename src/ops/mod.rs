@@ -266,6 +266,8 @@ ops! {
     labels::LabelPool,
     modulate::Modulate,
     modulate::ModulateGrad,
+    modulate::KeepRows,
+    modulate::ModulateKept,
     norm::Norm,
     norm::NormGrad,
     norm::NormGiven,

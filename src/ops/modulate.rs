@@ -10,6 +10,7 @@
 //! exist for a block of output channels at a time in a workspace of fixed size, so that even pure noise fits.
 
 mod grad;
+mod kept;
 
 use super::gemm::Block;
 use super::norm::EpsRule;
@@ -20,6 +21,7 @@ use crate::windows::{Header, ID_MASK, OUTSIDE, WindowTable, WindowView};
 use crate::{Error, Result};
 
 pub use grad::ModulateGrad;
+pub use kept::{KeepRows, ModulateKept};
 
 /// Which statistics normalise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +51,14 @@ pub struct Modulate {
     pub upsample: bool,
     /// Whether a leaky ReLU of slope 0.2 follows.
     pub leaky: bool,
+}
+
+/// What takes statistics, and where they are then.
+struct MomentsKernel {
+    scratch: Vec<usize>,
+    dispatches: Vec<Dispatch>,
+    mean: Binding,
+    variance: Binding,
 }
 
 /// Widths of the blocks and sizes of the workspaces.
@@ -132,6 +142,62 @@ impl Modulate {
             .items(items * block.1)
             .params(&[block.1, block.0, x.c4(), y.h, y.w, y.rows()])
             .real(self.eps.0)
+    }
+
+    /// What takes the statistics of x, or `given` ones; scratch numbers begin at `scratch`.
+    fn moments_kernel(&self, x: Shape, given: [Binding; 2], scratch: usize) -> MomentsKernel {
+        use Binding::{Input, Output, Scratch};
+        if self.stats == Stats::Given {
+            let [mean, variance] = given;
+            return MomentsKernel {
+                scratch: Vec::new(),
+                dispatches: Vec::new(),
+                mean,
+                variance,
+            };
+        }
+        let per_sample = self.stats == Stats::Instance;
+        let (mean, variance) = (Output(1), Output(2));
+        MomentsKernel {
+            scratch: vec![norm::moments_scratch(x, per_sample)],
+            dispatches: norm::moments(Input(0), x, per_sample, Scratch(scratch), mean, variance),
+            mean,
+            variance,
+        }
+    }
+
+    /// The layer's results from rows of gamma and beta and the row of each pixel.
+    fn applied(
+        &self,
+        x: &Tensor,
+        given: [Option<&Tensor>; 2],
+        ids: &[u32],
+        [gamma, beta]: [&[f64]; 2],
+        y_shape: Shape,
+    ) -> Vec<Tensor> {
+        let (mean, variance) = match given {
+            [Some(mean), Some(variance)] => (mean.clone(), variance.clone()),
+            _ => norm::moments_reference(x, self.stats == Stats::Instance),
+        };
+        let half = 1 + usize::from(self.upsample);
+        let mut ids = ids.iter();
+        let mut window = 0;
+        let y = Tensor::from_fn(y_shape, |n, h, w, c| {
+            if c == 0 {
+                window = ids.next().map_or(0, |&id| id as usize);
+            }
+            let stat = n % mean.shape().n;
+            let value = x.at(n, h / half, w / half, c) - mean.at(stat, 0, 0, c);
+            let variance = variance.at(stat, 0, 0, c);
+            let normalised = value * self.rule.inverse_deviation(variance, self.eps);
+            let at = window * y_shape.c + c;
+            let v = normalised * (1.0 + gamma[at]) + beta[at];
+            if self.leaky { v.max(0.2 * v) } else { v }
+        });
+        match self.stats {
+            Stats::Given => vec![y],
+            _ => vec![y, mean, variance],
+        }
     }
 
     fn per_sample(&self) -> u32 {
@@ -262,17 +328,10 @@ impl Operation for Modulate {
         let (x, weight, header) = (site.input(0), site.input(2), site.header(6));
         let space = Workspace::new(site, 6, x.c4(), false);
         let mut scratch = vec![space.products, space.table];
-        let mut dispatches = Vec::new();
-        let (mean, variance) = match self.stats {
-            Stats::Given => (Input(7), Input(8)),
-            stats => {
-                let per_sample = stats == Stats::Instance;
-                scratch.push(norm::moments_scratch(x, per_sample));
-                dispatches =
-                    norm::moments(Input(0), x, per_sample, Scratch(2), Output(1), Output(2));
-                (Output(1), Output(2))
-            }
-        };
+        let moments = self.moments_kernel(x, [Input(7), Input(8)], 2);
+        let (mean, variance) = (moments.mean, moments.variance);
+        let mut dispatches = moments.dispatches;
+        scratch.extend(moments.scratch);
         for block in space.blocks(x.c4()) {
             let gemm = |at4| gemm_block(site, &header, weight, block, [2 * block.1, at4], &space);
             dispatches.extend([
@@ -300,33 +359,9 @@ impl Operation for Modulate {
         let table = WindowView::new(inputs[6].words());
         let gamma = table_reference(inputs[1], inputs[2], inputs[3], &table);
         let beta = table_reference(inputs[1], inputs[4], inputs[5], &table);
-        let x = inputs[0];
-        let (mean, variance) = match self.stats {
-            Stats::Given => (inputs[7].clone(), inputs[8].clone()),
-            stats => norm::moments_reference(x, stats == Stats::Instance),
-        };
-        let y_shape = outputs[0].shape();
-        let half = 1 + usize::from(self.upsample);
-        let mut ids = table.ids().iter();
-        let mut window = 0;
-        let y = Tensor::from_fn(y_shape, |n, h, w, c| {
-            if c == 0 {
-                window = ids.next().map_or(0, |&id| id as usize);
-            }
-            let stat = n % mean.shape().n;
-            let value = x.at(n, h / half, w / half, c) - mean.at(stat, 0, 0, c);
-            let normalised = value
-                * self
-                    .rule
-                    .inverse_deviation(variance.at(stat, 0, 0, c), self.eps);
-            let at = window * y_shape.c + c;
-            let v = normalised * (1.0 + gamma[at]) + beta[at];
-            if self.leaky { v.max(0.2 * v) } else { v }
-        });
-        match self.stats {
-            Stats::Given => vec![y],
-            _ => vec![y, mean, variance],
-        }
+        let given = [7, 8].map(|i| inputs.get(i).copied());
+        let (ids, y) = (table.ids(), outputs[0].shape());
+        self.applied(inputs[0], given, ids, [&gamma, &beta], y)
     }
 
     fn cost(&self, inputs: &[Ty], outputs: &[Ty]) -> Cost {
