@@ -33,7 +33,7 @@ use crate::gpu::Gpu;
 use crate::model::generator::generator_params;
 use crate::model::init::initial;
 use crate::model::style::no_styles;
-use crate::model::{self, Encoded, Style};
+use crate::model::{self, Effort, Encoded, Style};
 use crate::picture::{self, Picture};
 use crate::state::{HostTensor, StateDict};
 use crate::train::Checkpoint;
@@ -147,9 +147,10 @@ impl Generator {
         })
     }
 
-    /// Multiply-adds of the latest picture; [`DenseMacs`](crate::model::cost::DenseMacs) has the dense network's.
-    pub fn executed_macs(&self) -> u64 {
-        self.inner.executed_macs()
+    /// What the latest pictures cost; [`DenseMacs`](crate::model::cost::DenseMacs) has the dense network's
+    /// multiply-adds.
+    pub fn effort(&self) -> Effort {
+        self.inner.effort()
     }
 
     /// The configuration of the network.

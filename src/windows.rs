@@ -10,6 +10,7 @@
 
 mod groups;
 mod intern;
+mod kept;
 mod packed;
 mod spec;
 
@@ -17,6 +18,7 @@ mod spec;
 mod tests;
 
 pub use groups::{CHUNK, Groups};
+pub use kept::{KeptRows, Part, Placed, TwoTiers};
 pub use packed::{GroupsView, HEADER_WORDS, WindowView, check_packed};
 pub use spec::{Tier, WindowSpec, build_tables};
 
@@ -122,18 +124,6 @@ impl WindowTable {
         stride: usize,
         pad: usize,
     ) -> Self {
-        let scan = match k {
-            1 => scan::<1>,
-            2 => scan::<2>,
-            3 => scan::<3>,
-            4 => scan::<4>,
-            5 => scan::<5>,
-            6 => scan::<6>,
-            7 => scan::<7>,
-            8 => scan::<8>,
-            9 => scan::<9>,
-            _ => panic!("a window has 1 to 9 taps a side, not {k}"),
-        };
         assert!(
             channels <= ID_MASK as usize + 1,
             "{channels} channels do not fit a symbol"
@@ -142,7 +132,7 @@ impl WindowTable {
             output_size(map.h, k, stride, pad),
             output_size(map.w, k, stride, pad),
         );
-        let (ids, symbols) = scan(map, [h, w], stride, pad);
+        let (ids, symbols) = scanner(k)(map, [h, w], stride, pad);
         let taps = k * k;
         let pixels_of = Groups::collect(symbols.len() / taps, (0u32..).zip(&ids).map(flip));
         let windows_of = windows_by_channel(&symbols, taps, channels, edge_channel);
@@ -191,6 +181,25 @@ pub fn output_size(size: usize, k: usize, stride: usize, pad: usize) -> usize {
 
 fn flip((pixel, &window): (u32, &u32)) -> (usize, u32) {
     (window as usize, pixel)
+}
+
+/// What lists the windows of a map: see [`scan`].
+type Scanner = fn(&IdMap, [usize; 2], usize, usize) -> (Vec<u32>, Vec<u32>);
+
+/// The scanner of windows with this many taps a side.
+fn scanner(k: usize) -> Scanner {
+    match k {
+        1 => scan::<1>,
+        2 => scan::<2>,
+        3 => scan::<3>,
+        4 => scan::<4>,
+        5 => scan::<5>,
+        6 => scan::<6>,
+        7 => scan::<7>,
+        8 => scan::<8>,
+        9 => scan::<9>,
+        _ => panic!("a window has 1 to 9 taps a side, not {k}"),
+    }
 }
 
 /// Window of each output pixel, and the symbols of each window.

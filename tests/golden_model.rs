@@ -75,7 +75,7 @@ fn check_part(
         check.given_index(name, ty, words);
         net.graph.input(name, ty).unwrap()
     };
-    let level = Level {
+    let level = Level::Windows {
         hidden: table(&mut net, "hidden"),
         modulation: table(&mut net, "modulation"),
     };

@@ -10,6 +10,7 @@ use spadework::data::{Grid, LabelSpace, batch, landscape};
 use spadework::gpu;
 use spadework::graph::plan::Target;
 use spadework::model::cost::{DenseMacs, Memory, executed_macs};
+use spadework::model::kept::MOST_BYTES;
 use spadework::ops::Family;
 use spadework::train::Checkpoint;
 use spadework::train::checkpoint::{Origin, Progress};
@@ -186,8 +187,10 @@ fn text(report: &Report) -> String {
     ));
     match &report.memory {
         Some(memory) => line(format!(
-            "memory: {} MiB to synthesise, {} MiB to train in batches of {} without the perceptual loss",
+            "memory: {} MiB to synthesise and {} more at most for tables kept, {} MiB to train in batches of {} without \
+             the perceptual loss",
             mib(memory.synthesis_bytes),
+            mib(MOST_BYTES),
             mib(memory.training_bytes),
             report.config.train.batch_size
         )),

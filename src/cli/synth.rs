@@ -123,7 +123,7 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
                     layout_size: layout.size(),
                     picture_size: size,
                     seconds,
-                    executed_macs: generator.executed_macs() / jobs.len() as u64,
+                    executed_macs: generator.effort().macs / jobs.len() as u64,
                 };
                 bar.suspend(|| tell(&drawn, args.json))?;
                 bar.inc(1);

@@ -75,6 +75,11 @@ impl Store {
         Ok(())
     }
 
+    /// Gives a buffer back; plans that bind it must not run any more.
+    pub fn remove(&mut self, name: &str) {
+        self.entries.remove(name);
+    }
+
     fn entry(&self, name: &str) -> Result<&Entry> {
         self.entries.get(name).ok_or_else(|| Error::Shape {
             op: "store",

@@ -95,7 +95,8 @@ impl DenseMacs {
 /// Bytes on the device, whatever the label maps hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// For synthesis of one picture.
+    /// For synthesis of one picture, without tables of gamma and beta, which take
+    /// [`MOST_BYTES`](super::kept::MOST_BYTES) at most.
     pub synthesis_bytes: u64,
     /// For training with the configuration's batch size, without the perceptual loss.
     pub training_bytes: u64,

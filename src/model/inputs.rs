@@ -25,6 +25,8 @@ pub struct Inputs {
     first: Option<usize>,
     /// Index of the table for the first discriminator, where there is one.
     patches: Option<usize>,
+    /// Rows of the kept tables of each size, where the SPADE layers read those.
+    kept: Option<Vec<usize>>,
 }
 
 /// The windows of labels under a `k` x `k` kernel on the grid after some doublings.
@@ -88,6 +90,27 @@ impl Inputs {
             specs,
             first,
             patches: None,
+            kept: None,
+        }
+    }
+
+    /// What synthesis reads whose SPADE layers take gamma and beta from kept tables with so many rows, one entry for
+    /// each size of the label map.
+    pub(super) fn kept(
+        config: &ModelConfig,
+        n: usize,
+        latent: [usize; 2],
+        rows: Vec<usize>,
+    ) -> Self {
+        let specs = match config.use_vae {
+            true => Vec::new(),
+            false => vec![label_windows(latent, 0, 3)],
+        };
+        Self {
+            first: (!config.use_vae).then_some(0),
+            specs,
+            kept: Some(rows),
+            ..Self::synthesis(config, n, latent)
         }
     }
 
@@ -176,6 +199,22 @@ impl Inputs {
         Shape::new(self.n, 1, 1, self.z_dim)
     }
 
+    /// Channels of the label map, that of instance edges included.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The channel of instance edges, where there is one.
+    pub fn edge_channel(&self) -> Option<u32> {
+        (self.channels > self.ids).then_some(self.ids as u32)
+    }
+
+    /// Name of the rows of kept tables of each pixel after some doublings of the first grid.
+    pub fn rows_name(&self, doublings: usize) -> String {
+        let [h, w] = self.latent.map(|side| side << doublings);
+        format!("rows.{}x{h}x{w}", self.n)
+    }
+
     /// Builds the packed tables of a map of symbols.
     ///
     /// # Errors
@@ -188,8 +227,7 @@ impl Inputs {
             )));
         }
         self.check_ids(map)?;
-        let edge_channel = (self.channels > self.ids).then_some(self.ids as u32);
-        let tables = build_tables(map, self.channels, edge_channel, &self.specs);
+        let tables = build_tables(map, self.channels, self.edge_channel(), &self.specs);
         Ok(tables)
     }
 
@@ -211,7 +249,9 @@ impl Inputs {
         Ok(())
     }
 
-    fn check_ids(&self, map: &IdMap) -> Result<()> {
+    /// # Errors
+    /// If an id has no channel; the message says where.
+    pub(super) fn check_ids(&self, map: &IdMap) -> Result<()> {
         let id = |symbol: u32| symbol & !crate::windows::EDGE_BIT;
         let wrong = map.ids.iter().position(|&s| id(s) as usize >= self.ids);
         wrong.map_or(Ok(()), |at| {
@@ -254,7 +294,15 @@ impl Inputs {
 
     /// The label map after some doublings of the first grid.
     pub(super) fn level(&self, net: &mut Net, doublings: usize) -> Result<Level> {
-        Ok(Level {
+        if let Some(rows) = &self.kept {
+            let [h, w] = self.latent.map(|side| side << doublings);
+            let pixels = Ty::Symbols(self.n * h * w);
+            return Ok(Level::Kept {
+                rows: rows[doublings],
+                pixels: net.graph.input(&self.rows_name(doublings), pixels)?,
+            });
+        }
+        Ok(Level::Windows {
             hidden: self.table(net, 2 * doublings)?,
             modulation: self.table(net, 2 * doublings + 1)?,
         })

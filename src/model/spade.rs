@@ -4,23 +4,38 @@ use super::net::{Mode, Net};
 use super::params::Params;
 use crate::Result;
 use crate::config::{NormG, SpadeNorm};
-use crate::graph::ValueId;
-use crate::ops::Real;
+use crate::graph::{Shape, ValueId};
 use crate::ops::elementwise::{Add, AddUpsampled};
 use crate::ops::labels::LabelRows;
-use crate::ops::modulate::{Modulate, Stats};
+use crate::ops::modulate::{Modulate, ModulateKept, Stats};
 use crate::ops::norm::EpsRule;
+use crate::ops::{Op, Real};
 
 /// Added to every variance.
 pub const EPSILON: Real = Real(1e-5);
 
-/// The label map at one size: its distinct windows, and the distinct windows of those.
+/// The label map at one size.
 #[derive(Clone, Copy, Debug)]
-pub struct Level {
-    /// Windows of labels, which decide the hidden activations.
-    pub hidden: ValueId,
-    /// Windows of hidden windows, which decide gamma and beta.
-    pub modulation: ValueId,
+pub enum Level {
+    /// Its distinct windows, and the distinct windows of those.
+    Windows {
+        /// Windows of labels, which decide the hidden activations.
+        hidden: ValueId,
+        /// Windows of hidden windows, which decide gamma and beta.
+        modulation: ValueId,
+    },
+    /// Where gamma and beta of its windows lie in tables that were computed before.
+    Kept {
+        /// Rows of the table of each layer.
+        rows: usize,
+        /// The row of each pixel.
+        pixels: ValueId,
+    },
+}
+
+/// Name of the state that keeps gamma and beta of a layer.
+pub fn kept_table(layer: &str) -> String {
+    format!("kept.{layer}")
 }
 
 /// How every SPADE layer of a generator normalises.
@@ -69,41 +84,80 @@ pub fn spade(
     norm: Norm,
     around: Around,
 ) -> Result<ValueId> {
-    let shared = [
-        net.param(&format!("{name}.mlp_shared.0.weight"))?,
-        net.param(&format!("{name}.mlp_shared.0.bias"))?,
-        level.hidden,
-    ];
-    let hidden = net.apply(LabelRows { relu: true }, &shared)?;
-    let mut inputs = vec![x, hidden];
-    for head in ["mlp_gamma", "mlp_beta"] {
-        inputs.push(net.param(&format!("{name}.{head}.weight"))?);
-        inputs.push(net.param(&format!("{name}.{head}.bias"))?);
-    }
-    inputs.push(level.modulation);
     let tracked = format!("{name}.param_free_norm");
+    let mut inputs = vec![x];
     let stats = match (norm.kind.kind, net.mode) {
         (SpadeNorm::Instance, _) => Stats::Instance,
         (_, Mode::Training | Mode::BatchStatistics) => Stats::Batch,
         (_, Mode::Evaluation) => Stats::Given,
     };
+    inputs.extend(modulation(net, name, level, net.graph.shape(x).c)?);
     if stats == Stats::Given {
         inputs.push(net.param(&format!("{tracked}.running_mean"))?);
         inputs.push(net.param(&format!("{tracked}.running_var"))?);
     }
-    let modulate = Modulate {
+    let layer = Modulate {
         stats,
         eps: EPSILON,
         rule: norm.rule,
         upsample: around.up,
         leaky: around.leaky,
     };
-    let results = net.graph.apply_all(modulate, &inputs)?;
+    let op: Op = match level {
+        Level::Windows { .. } => layer.into(),
+        Level::Kept { .. } => ModulateKept { layer }.into(),
+    };
+    let results = net.graph.apply_all(op, &inputs)?;
     if stats == Stats::Batch {
         let count = net.graph.shape(results[0]).rows();
         net.track(&tracked, results[1], results[2], count)?;
     }
     Ok(results[0])
+}
+
+/// What a layer of `c` channels reads to tell gamma and beta.
+fn modulation(net: &mut Net, name: &str, level: Level, c: usize) -> Result<Vec<ValueId>> {
+    let (hidden, modulation) = match level {
+        Level::Kept { rows, pixels } => {
+            let shape = Shape::new(1, 2, rows, c);
+            return Ok(vec![net.graph.state(&kept_table(name), shape)?, pixels]);
+        }
+        Level::Windows { hidden, modulation } => (hidden, modulation),
+    };
+    let mut inputs = vec![hidden_rows(net, name, hidden)?];
+    inputs.extend(heads(net, name)?);
+    inputs.push(modulation);
+    Ok(inputs)
+}
+
+/// Hidden activations of the windows of labels.
+pub(super) fn hidden_rows(net: &mut Net, name: &str, windows: ValueId) -> Result<ValueId> {
+    let shared = [
+        net.param(&format!("{name}.mlp_shared.0.weight"))?,
+        net.param(&format!("{name}.mlp_shared.0.bias"))?,
+        windows,
+    ];
+    net.apply(LabelRows { relu: true }, &shared)
+}
+
+/// Weight and bias of gamma, then of beta.
+pub(super) fn heads(net: &mut Net, name: &str) -> Result<Vec<ValueId>> {
+    let mut params = Vec::new();
+    for head in ["mlp_gamma", "mlp_beta"] {
+        params.push(net.param(&format!("{name}.{head}.weight"))?);
+        params.push(net.param(&format!("{name}.{head}.bias"))?);
+    }
+    Ok(params)
+}
+
+/// The SPADE layers of a block that takes `fin` channels to `fout`, and how many channels each has.
+pub(super) fn layers(block: &str, [fin, fout]: [usize; 2]) -> Vec<(String, usize)> {
+    let mut layers = vec![("norm_0", fin), ("norm_1", fin.min(fout))];
+    if fin != fout {
+        layers.push(("norm_s", fin));
+    }
+    let full = |(layer, c)| (format!("{block}.{layer}"), c);
+    layers.into_iter().map(full).collect()
 }
 
 /// Tensors of [`block`].
@@ -126,10 +180,8 @@ pub fn block_params(
             false,
         );
     }
-    spade_params(p, &format!("{name}.norm_0"), norm, [fin, hidden, labels]);
-    spade_params(p, &format!("{name}.norm_1"), norm, [mid, hidden, labels]);
-    if fin != fout {
-        spade_params(p, &format!("{name}.norm_s"), norm, [fin, hidden, labels]);
+    for (layer, c) in layers(name, [fin, fout]) {
+        spade_params(p, &layer, norm, [c, hidden, labels]);
     }
 }
 

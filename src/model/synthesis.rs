@@ -4,10 +4,11 @@ use super::encoder::encoder_params;
 use super::encoding::Encoding;
 use super::generator::{generator, generator_params};
 use super::inputs::{Inputs, padded};
+use super::kept::{self, Effort, KeptSynthesis, Listed, own_names};
 use super::net::{Mode, Net};
 use super::params::Params;
 use super::style::{Encoded, Style, no_styles};
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, NetG};
 use crate::gpu::{Executor, Gpu, Store};
 use crate::graph::Graph;
 use crate::graph::plan::Plan;
@@ -76,7 +77,23 @@ impl Synthesis {
         latent: [usize; 2],
         look: Look,
     ) -> Result<Self> {
-        let inputs = Inputs::synthesis(config, n, latent);
+        Self::of_inputs(
+            store,
+            config,
+            params,
+            Inputs::synthesis(config, n, latent),
+            look,
+        )
+    }
+
+    /// Plans pictures of what `inputs` reads.
+    pub(super) fn of_inputs(
+        store: &mut Store,
+        config: &ModelConfig,
+        params: &Params,
+        inputs: Inputs,
+        look: Look,
+    ) -> Result<Self> {
         let graph = synthesis_graph(config, params, &inputs, look)?;
         let plan = Plan::new(&graph, &store.gpu().target())?;
         Ok(Self {
@@ -110,6 +127,11 @@ impl Synthesis {
     pub fn pictures(&mut self, store: &mut Store, map: &IdMap, styles: &[Style]) -> Result<Tensor> {
         let tables = self.inputs.tables(map)?;
         self.inputs.upload(store, &tables)?;
+        self.draw(store, styles)
+    }
+
+    /// Pictures of what was uploaded.
+    pub(super) fn draw(&mut self, store: &mut Store, styles: &[Style]) -> Result<Tensor> {
         self.upload_styles(store, styles)?;
         self.executor.replay(store)?;
         self.executor.read(store, "fake")
@@ -141,12 +163,31 @@ impl Synthesis {
     }
 }
 
-/// A trained generator on a device.
+/// Plans for one number and size of pictures.
+enum Drawing {
+    /// With the tables of gamma and beta kept.
+    Kept(Box<KeptSynthesis>),
+    /// Without: the baseline has none, and too many windows are not kept. What listing them cost comes along.
+    Plain(Box<Synthesis>, Effort),
+}
+
+impl Drawing {
+    /// Names of what the plans have in the store besides parameters.
+    fn names(&self, params: &Params) -> Vec<String> {
+        match self {
+            Self::Kept(kept) => kept.names(params),
+            Self::Plain(plain, _) => own_names(plain.plan(), params),
+        }
+    }
+}
+
+/// A trained generator on a device. While the layout stays, another style costs the main convolutions alone; an edited
+/// layout costs these and the label windows never seen before.
 pub struct Generator {
     config: ModelConfig,
     params: Params,
     store: Store,
-    latest: Option<Synthesis>,
+    latest: Option<Drawing>,
     batch_statistics: bool,
     has_encoder: bool,
     encoding: Option<Encoding>,
@@ -189,13 +230,22 @@ impl Generator {
 
     /// Whether norms take statistics of the pictures drawn together, as in training, rather than running ones.
     pub fn use_batch_statistics(&mut self, wanted: bool) {
-        self.batch_statistics = wanted;
-        self.latest = None;
+        if self.batch_statistics != wanted {
+            self.batch_statistics = wanted;
+            self.give_back();
+        }
     }
 
-    /// Multiply-adds of the latest pictures.
-    pub fn executed_macs(&self) -> u64 {
-        self.latest.as_ref().map_or(0, Synthesis::executed_macs)
+    /// What the latest pictures cost.
+    pub fn effort(&self) -> Effort {
+        match &self.latest {
+            None => Effort::default(),
+            Some(Drawing::Kept(kept)) => kept.effort(),
+            Some(Drawing::Plain(plain, effort)) => Effort {
+                macs: plain.executed_macs(),
+                ..*effort
+            },
+        }
     }
 
     /// Pictures in -1..1, N x H x W x 3, at the size the generator was trained for; styles as
@@ -218,10 +268,21 @@ impl Generator {
         styles: &[Style],
         size: [usize; 2],
     ) -> Result<Tensor> {
-        let mut synthesis = self.synthesis(map.n, size)?;
-        let pictures = synthesis.pictures(&mut self.store, map, styles);
-        self.latest = Some(synthesis);
-        pictures
+        let [h, w] = self.latent(size)?;
+        let grid = [map.n, h, w];
+        match self.config.net_g {
+            NetG::Concat => self.plan_plain(grid, Effort::default())?,
+            NetG::Spade if self.shows(grid, map) => {}
+            NetG::Spade => self.turn_to(grid, map)?,
+        }
+        match &mut self.latest {
+            Some(Drawing::Kept(kept)) => kept.pictures(&mut self.store, styles),
+            Some(Drawing::Plain(plain, _)) => plain.pictures(&mut self.store, map, styles),
+            None => Err(Error::Shape {
+                op: "synthesis",
+                message: "nothing was planned".into(),
+            }),
+        }
     }
 
     /// Whether styles can be taken from photos.
@@ -252,8 +313,8 @@ impl Generator {
         encoded
     }
 
-    /// The plan for this number and size of pictures: the latest one if it fits.
-    fn synthesis(&mut self, n: usize, [h, w]: [usize; 2]) -> Result<Synthesis> {
+    /// Height and width of the first grid of pictures of this height and width.
+    fn latent(&self, [h, w]: [usize; 2]) -> Result<[usize; 2]> {
         let scale = self.config.scale();
         if h.max(w) > MAX_SIDE {
             return Err(Error::Usage(format!(
@@ -266,18 +327,121 @@ impl Generator {
                 self.config.upsampling
             )));
         }
-        let fits = |plan: &Synthesis| plan.inputs.n() == n && plan.inputs.output() == [h, w];
-        match self.latest.take().filter(fits) {
-            Some(plan) => Ok(plan),
-            None => {
-                let latent = [h / scale, w / scale];
-                let look = Look {
-                    batch_statistics: self.batch_statistics,
-                    ..Look::default()
-                };
-                let (store, config) = (&mut self.store, &self.config);
-                Synthesis::new(store, config, &self.params, n, latent, look)
-            }
+        Ok([h / scale, w / scale])
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            batch_statistics: self.batch_statistics,
+            ..Look::default()
         }
+    }
+
+    /// Whether the kept tables are turned to these label maps.
+    fn shows(&self, grid: [usize; 3], map: &IdMap) -> bool {
+        matches!(&self.latest, Some(Drawing::Kept(kept)) if kept.shows(grid, map))
+    }
+
+    /// Computes what the kept tables lack for label maps, planning anew where they do not fit.
+    fn turn_to(&mut self, grid: [usize; 3], map: &IdMap) -> Result<()> {
+        let [_, h, w] = grid;
+        let listed = Listed::new(&self.config, map, [h, w])?;
+        let has_room =
+            matches!(&self.latest, Some(Drawing::Kept(kept)) if kept.has_room(grid, &listed));
+        if !has_room {
+            self.plan_kept(grid, &listed)?;
+        }
+        if let Some(Drawing::Kept(kept)) = &mut self.latest {
+            kept.show(&mut self.store, map, &listed)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the latest plans back, and what only they had in the store.
+    fn give_back(&mut self) {
+        if let Some(drawing) = self.latest.take() {
+            let names = drawing.names(&self.params);
+            drop(drawing);
+            names.iter().for_each(|name| self.store.remove(name));
+        }
+    }
+
+    fn plan_kept(&mut self, grid: [usize; 3], listed: &Listed) -> Result<()> {
+        let levels = kept::room(&self.config, grid, listed, &self.store.gpu().target());
+        let Some(levels) = levels else {
+            return self.plan_plain(grid, listed.effort());
+        };
+        self.give_back();
+        let (look, store) = (self.look(), &mut self.store);
+        let kept = KeptSynthesis::new(store, &self.config, &self.params, grid, levels, look)?;
+        self.latest = Some(Drawing::Kept(Box::new(kept)));
+        Ok(())
+    }
+
+    /// Plans pictures without kept tables, unless the latest plan is one.
+    fn plan_plain(&mut self, grid: [usize; 3], effort: Effort) -> Result<()> {
+        let plain = match self.latest.take() {
+            Some(Drawing::Plain(plain, _)) if plain.inputs.grid() == grid => plain,
+            other => {
+                self.latest = other;
+                self.give_back();
+                let ([n, h, w], look) = (grid, self.look());
+                let (store, config) = (&mut self.store, &self.config);
+                Box::new(Synthesis::new(
+                    store,
+                    config,
+                    &self.params,
+                    n,
+                    [h, w],
+                    look,
+                )?)
+            }
+        };
+        self.latest = Some(Drawing::Plain(plain, effort));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::init::initial;
+    use crate::state::HostTensor;
+
+    #[test]
+    fn another_size_takes_the_place_of_the_first() {
+        let config = ModelConfig {
+            ngf: 1,
+            spade_hidden: 2,
+            crop_size: 32,
+            label_nc: 2,
+            edges: false,
+            ..ModelConfig::default()
+        };
+        let mut weights = StateDict::default();
+        for spec in generator_params(&config).specs() {
+            let values = initial(spec, 1).unwrap();
+            let tensor = HostTensor::new(spec.dims.clone(), values);
+            weights.tensors.insert(spec.name.clone(), tensor);
+        }
+        let gpu = Gpu::open(None).unwrap();
+        let mut generator = Generator::new(&gpu, config, &weights).unwrap();
+        let mut draw = |side: usize| {
+            let ids = vec![0; side * side];
+            let map = IdMap {
+                n: 1,
+                h: side,
+                w: side,
+                ids,
+            };
+            generator.pictures_at(&map, &[], [side, side]).unwrap();
+            let mut names: Vec<String> = generator.store.names().map(|n| n.0.into()).collect();
+            names.sort();
+            names
+        };
+        let small = draw(32);
+        let large = draw(64);
+        assert_eq!(small.len(), large.len());
+        assert_eq!(draw(32), small);
     }
 }

@@ -244,25 +244,26 @@ impl Cases for KeepRows {
 
 impl Cases for ModulateKept {
     fn cases() -> Vec<Case> {
-        let case = |(name, layer, x, _, ty, words): (String, Modulate, Shape, usize, Ty, Vec<u32>)| {
-            let windows = WindowView::new(&words);
-            let (rows, row_of) = test_rows(windows.windows());
-            let ids = windows.ids().iter().map(|&id| row_of[id as usize]);
-            let mut inputs = vec![
-                CaseInput::dense(x),
-                CaseInput::dense(Shape::new(1, 2, rows, x.c)),
-                CaseInput::Index(Ty::Symbols(ty.windows().pixels), ids.collect()),
-            ];
-            if layer.stats == Stats::Given {
-                inputs.push(CaseInput::dense(Shape::vector(x.c)));
-                inputs.push(CaseInput::range(Shape::vector(x.c), 0.5, 1.5));
-            }
-            Case {
-                name,
-                op: Self { layer }.into(),
-                inputs,
-            }
-        };
+        let case =
+            |(name, layer, x, _, ty, words): (String, Modulate, Shape, usize, Ty, Vec<u32>)| {
+                let windows = WindowView::new(&words);
+                let (rows, row_of) = test_rows(windows.windows());
+                let ids = windows.ids().iter().map(|&id| row_of[id as usize]);
+                let mut inputs = vec![
+                    CaseInput::dense(x),
+                    CaseInput::dense(Shape::new(1, 2, rows, x.c)),
+                    CaseInput::Index(Ty::Symbols(ty.windows().pixels), ids.collect()),
+                ];
+                if layer.stats == Stats::Given {
+                    inputs.push(CaseInput::dense(Shape::vector(x.c)));
+                    inputs.push(CaseInput::range(Shape::vector(x.c), 0.5, 1.5));
+                }
+                Case {
+                    name,
+                    op: Self { layer }.into(),
+                    inputs,
+                }
+            };
         layers().into_iter().map(case).collect()
     }
 }
