@@ -10,7 +10,7 @@ use std::process::Command;
 use common::golden::{Golden, Layout};
 use common::{assert_close, gpus, max_abs, run_on};
 use proptest::prelude::*;
-use spadework::config::{Config, LayerNorm, ModelConfig, NetG, NormG, Upsampling};
+use spadework::config::{Config, LayerNorm, ModelConfig, NetG, NormG, NormKind, Upsampling};
 use spadework::convert::{Known, export, import, pth, read_weights};
 use spadework::data::{DatasetMode, LabelSpace};
 use spadework::model::discriminator::{discriminator_params, discriminators};
@@ -79,6 +79,11 @@ fn small() -> ModelConfig {
     }
 }
 
+/// Whether shapes leave a norm open.
+fn is_open(norm: LayerNorm) -> bool {
+    matches!(norm.kind, NormKind::Group(_))
+}
+
 /// What shapes of a small model leave open.
 fn known(model: &ModelConfig) -> Known {
     Known {
@@ -86,6 +91,8 @@ fn known(model: &ModelConfig) -> Known {
         upsampling: (model.upsampling != Upsampling::Most).then_some(model.upsampling),
         crop_size: Some(model.crop_size),
         aspect_ratio: Some(model.aspect_ratio),
+        norm_d: is_open(model.norm_d).then_some(model.norm_d),
+        norm_e: (model.use_vae && is_open(model.norm_e)).then_some(model.norm_e),
         ..Known::default()
     }
 }
@@ -129,6 +136,14 @@ fn shapes_tell_the_networks() {
             upsampling: Upsampling::More,
             aspect_ratio: 0.5,
             norm_e: norm_d("spectralbatch"),
+            ..small()
+        },
+        ModelConfig {
+            use_vae: true,
+            z_dim: 3,
+            enc_size: 128,
+            norm_d: norm_d("group3"),
+            norm_e: norm_d("spectrallayer"),
             ..small()
         },
         ModelConfig {
@@ -219,6 +234,80 @@ fn what_is_open_is_listed_and_not_guessed() {
         message.contains("6 channels") && message.contains("3 classes"),
         "{message}"
     );
+}
+
+/// No shape tells the groups of a group norm; what is told of a norm must be what the tensors are of.
+#[test]
+fn groups_of_norms_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let norm = |text: &str| -> Option<LayerNorm> { Some(text.parse().unwrap()) };
+    let model = ModelConfig {
+        norm_d: norm("spectralgroup3").unwrap(),
+        norm_e: norm("sync_batch").unwrap(),
+        use_vae: true,
+        enc_size: 128,
+        ..small()
+    };
+    let whole = checkpoint(model.clone());
+    export(whole, "latest", folder.path()).unwrap();
+    let files = pth_files(folder.path());
+    let with = |norm_d, norm_e| {
+        let known = Known {
+            norm_d,
+            norm_e,
+            ..known(&model)
+        };
+        import(&files, &known)
+    };
+    // Plain and synchronised batch norms have the same tensors.
+    let agreed = with(norm("spectralgroup3"), norm("sync_batch")).unwrap();
+    assert_eq!(agreed.config.model, model);
+    let plain = with(norm("spectrallayer"), None).unwrap().config.model;
+    assert_eq!(
+        (Some(plain.norm_d), Some(plain.norm_e)),
+        (norm("spectrallayer"), norm("batch"))
+    );
+    for (norm_d, norm_e, code, parts) in [
+        (
+            None,
+            None,
+            2,
+            [
+                "discriminator_0.model1.0.1.weight",
+                "--norm-d spectrallayer",
+            ],
+        ),
+        (
+            norm("group3"),
+            None,
+            3,
+            ["latest_net_D.pth", "norm_d = group3"],
+        ),
+        (
+            norm("spectralinstance"),
+            None,
+            3,
+            ["norm_d = spectralinstance", "group<N>"],
+        ),
+        (
+            norm("spectralgroup3"),
+            norm("instance"),
+            3,
+            ["latest_net_E.pth", "of batch"],
+        ),
+        (
+            norm("spectralgroup4"),
+            None,
+            2,
+            ["norm_d = spectralgroup4", "6 channels"],
+        ),
+    ] {
+        let error = with(norm_d, norm_e).unwrap_err();
+        assert_eq!(error.exit_code(), code, "{error}");
+        for part in parts {
+            assert!(error.to_string().contains(part), "{part}: {error}");
+        }
+    }
 }
 
 #[test]

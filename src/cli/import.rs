@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use spadework::config::Upsampling;
+use spadework::config::{LayerNorm, Upsampling};
 use spadework::convert::{self, Known};
 use spadework::data::DatasetMode;
 use spadework::{Error, Result};
@@ -40,6 +40,12 @@ pub struct Args {
     /// Width by height of them
     #[arg(long, value_name = "RATIO")]
     aspect_ratio: Option<f64>,
+    /// Norms of the discriminator, where they are group or layer norms: no shape tells their groups
+    #[arg(long, value_name = "NORM")]
+    norm_d: Option<LayerNorm>,
+    /// Norms of the encoder, alike
+    #[arg(long, value_name = "NORM")]
+    norm_e: Option<LayerNorm>,
 }
 
 /// Writes a checkpoint of the files' networks.
@@ -59,6 +65,8 @@ pub fn run(args: &Args) -> Result<()> {
         upsampling: args.num_upsampling_layers,
         crop_size: args.crop_size,
         aspect_ratio: args.aspect_ratio,
+        norm_d: args.norm_d,
+        norm_e: args.norm_e,
     };
     let checkpoint = convert::import(&args.files, &known)?;
     let model = checkpoint.config.model.clone();

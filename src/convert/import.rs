@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::shapes::{self, GeneratorFacts};
 use super::{Network, modernise, read_weights};
-use crate::config::{Config, ModelConfig, Upsampling};
+use crate::config::{Config, LayerNorm, ModelConfig, Upsampling};
 use crate::data::{ClassTable, DataConfig, DatasetMode, LabelSpace};
 use crate::model::discriminator::discriminator_params;
 use crate::model::encoder::encoder_params;
@@ -38,6 +38,10 @@ pub struct Known {
     pub crop_size: Option<usize>,
     /// Width by height of pictures.
     pub aspect_ratio: Option<f64>,
+    /// Norms of the discriminator: shapes do not tell the groups of a group norm.
+    pub norm_d: Option<LayerNorm>,
+    /// Norms of the encoder, alike.
+    pub norm_e: Option<LayerNorm>,
 }
 
 /// Reads a generator and, if they are there, a discriminator and an encoder, from files in any order.
@@ -65,21 +69,21 @@ pub fn import(files: &[PathBuf], known: &Known) -> Result<Checkpoint> {
     for (path, network, state) in &networks {
         let told = match network {
             Network::Generator => Ok(()),
-            Network::Discriminator => shapes::of_discriminator(state, &mut shape),
-            Network::Encoder => shapes::of_encoder(state, &mut shape),
+            Network::Discriminator => shapes::of_discriminator(state, &mut shape, known.norm_d),
+            Network::Encoder => shapes::of_encoder(state, &mut shape, known.norm_e),
         };
-        told.map_err(|e| inside(path, &e))?;
+        told.map_err(|e| of_file(path, e))?;
     }
-    // Widths that none has are the file's fault, not that of an option.
+    // Widths that none has are the file's fault, not that of an option; numbers of groups are an option.
     let plausible = ModelConfig {
         label_nc: 1,
+        norm_d: LayerNorm::default(),
+        norm_e: LayerNorm::default(),
         ..shape.clone()
     };
     plausible.validate().map_err(|e| inside(path, &e))?;
-    let (config, space) = known.complete(shape, facts).map_err(|e| match e {
-        Error::Data(_) => inside(path, &e),
-        e => e,
-    })?;
+    let completed = known.complete(shape, facts);
+    let (config, space) = completed.map_err(|e| of_file(path, e))?;
     let mut state = StateDict::default();
     for (path, network, tensors) in networks {
         let tensors = fitting(&config, network, tensors).map_err(|e| inside(&path, &e))?;
@@ -130,6 +134,14 @@ fn some_names(state: &StateDict) -> String {
     match names.is_empty() {
         true => "it holds none".into(),
         false => format!("it begins with {}", names.join(", ")),
+    }
+}
+
+/// What is wrong with a file names it; what is wrong with options does without.
+fn of_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Data(_) => inside(path, &error),
+        error => error,
     }
 }
 

@@ -76,11 +76,15 @@ pub fn of_generator(state: &StateDict, model: &mut ModelConfig) -> Result<Genera
     })
 }
 
-/// Sets what a discriminator's tensors tell: `ndf`, `num_d`, `n_layers_d`, `norm_d`.
+/// Sets what a discriminator's tensors tell: `ndf`, `num_d`, `n_layers_d`, and `norm_d` unless only `given` can.
 ///
 /// # Errors
-/// If a tensor that tells is missing or has a shape that none can have.
-pub fn of_discriminator(state: &StateDict, model: &mut ModelConfig) -> Result<()> {
+/// If a tensor that tells is missing or has a shape that none can have, or is of another norm than the given one.
+pub fn of_discriminator(
+    state: &StateDict,
+    model: &mut ModelConfig,
+    given: Option<LayerNorm>,
+) -> Result<()> {
     let count = |prefix: &str| {
         let has = |start: &String| state.tensors.keys().any(|name| name.starts_with(start));
         (0..)
@@ -93,17 +97,22 @@ pub fn of_discriminator(state: &StateDict, model: &mut ModelConfig) -> Result<()
     model.num_d = count("discriminator_");
     model.n_layers_d = count("discriminator_0.model").saturating_sub(1);
     if model.n_layers_d > 1 {
-        model.norm_d = layer_norm(state, "discriminator_0.model1.0")?;
+        let told = told_norm(state, "discriminator_0.model1.0")?;
+        model.norm_d = told.agreed("norm_d", "--norm-d", given)?;
     }
     Ok(())
 }
 
-/// Sets what an encoder's tensors tell: `norm_e`, and `enc_size`, of which they show a 64th alone.
+/// Sets what an encoder's tensors tell: `norm_e` unless only `given` can, and `enc_size`, of which they show a 64th alone.
 ///
 /// # Errors
-/// If a tensor that tells is missing or has a shape that none can have.
-pub fn of_encoder(state: &StateDict, model: &mut ModelConfig) -> Result<()> {
-    model.norm_e = layer_norm(state, "layer1")?;
+/// As [`of_discriminator`].
+pub fn of_encoder(
+    state: &StateDict,
+    model: &mut ModelConfig,
+    given: Option<LayerNorm>,
+) -> Result<()> {
+    model.norm_e = told_norm(state, "layer1")?.agreed("norm_e", "--norm-e", given)?;
     let name = "fc_mu.weight";
     let [_, inputs] = axes(state, name)?;
     let pixels = inputs / (8 * model.ngf);
@@ -118,24 +127,71 @@ pub fn of_encoder(state: &StateDict, model: &mut ModelConfig) -> Result<()> {
     Ok(())
 }
 
+/// What the tensors of a layer tell of its norm.
+struct ToldNorm {
+    layer: String,
+    spectral: bool,
+    /// None for a group norm, whose number of groups no shape tells.
+    kind: Option<NormKind>,
+}
+
 /// The norm of a convolution, which stands beside it: `NAME.0` and `NAME.1`; without one `NAME` is the convolution.
-fn layer_norm(state: &StateDict, name: &str) -> Result<LayerNorm> {
+fn told_norm(state: &StateDict, name: &str) -> Result<ToldNorm> {
     let has = |rest: &str| state.tensors.contains_key(&format!("{name}.{rest}"));
-    let norm = |spectral, kind| Ok(LayerNorm { spectral, kind });
+    let told = |spectral, kind| {
+        Ok(ToldNorm {
+            layer: name.to_owned(),
+            spectral,
+            kind,
+        })
+    };
     let [bare, beside] = ["weight", "0.weight"].map(|conv| {
         let spectral = has(&format!("{conv}_orig"));
         (spectral || has(conv)).then_some(spectral)
     });
     match (bare, beside) {
-        (Some(spectral), _) => norm(spectral, NormKind::None),
-        (None, Some(spectral)) if has("1.running_mean") => norm(spectral, NormKind::Batch),
-        (None, Some(_)) if has("1.weight") => Err(Error::Data(format!(
-            "tensor {name}.1.weight is of a group norm, whose number of groups no shape tells: use the checkpoint itself"
-        ))),
-        (None, Some(spectral)) => norm(spectral, NormKind::Instance),
+        (Some(spectral), _) => told(spectral, Some(NormKind::None)),
+        (None, Some(spectral)) if has("1.running_mean") => told(spectral, Some(NormKind::Batch)),
+        (None, Some(spectral)) if has("1.weight") => told(spectral, None),
+        (None, Some(spectral)) => told(spectral, Some(NormKind::Instance)),
         (None, None) => Err(Error::Data(format!(
             "tensor {name}.0.weight_orig is missing"
         ))),
+    }
+}
+
+impl ToldNorm {
+    /// The norm, which is the given one where the tensors leave it open and must be able to be it elsewhere.
+    ///
+    /// Synchronised and plain batch norm have the same tensors.
+    fn agreed(&self, option: &str, flag: &str, given: Option<LayerNorm>) -> Result<LayerNorm> {
+        let (spectral, layer) = (self.spectral, &self.layer);
+        let Some(given) = given else {
+            let Some(kind) = self.kind else {
+                let prefix = if spectral { "spectral" } else { "" };
+                return Err(Error::Usage(format!(
+                    "tensor {layer}.1.weight is of a group norm, whose number of groups no shape tells: say which with \
+                     {flag}, such as {flag} {prefix}layer or {prefix}group8"
+                )));
+            };
+            return Ok(LayerNorm { spectral, kind });
+        };
+        let is_group = matches!(given.kind, NormKind::Group(_));
+        let fits = match self.kind {
+            None => is_group,
+            Some(NormKind::Batch) => matches!(given.kind, NormKind::Batch | NormKind::SyncBatch),
+            Some(kind) => given.kind == kind,
+        };
+        match fits && given.spectral == spectral {
+            true => Ok(given),
+            false => Err(Error::Data(format!(
+                "its tensors of {layer} are not those of {option} = {given}, but of {}{}: give that with {flag}, or leave \
+                 it out where no group norm is",
+                if spectral { "spectral" } else { "" },
+                self.kind
+                    .map_or("group<N> or layer".into(), |kind| kind.to_string())
+            ))),
+        }
     }
 }
 
