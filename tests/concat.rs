@@ -264,12 +264,18 @@ fn check(norm_g: &str) {
         .collect();
     for gpu in gpus() {
         let got = run_on(gpu, &graph, &device, &tables);
-        let values = want.iter();
-        for (name, want) in values.filter(|(name, _)| !name.starts_with("gradient")) {
-            let got = Tensor::from_device(want.shape(), &got[name]);
+        for (name, value) in &want {
+            let got = Tensor::from_device(value.shape(), &got[name]);
             let what = format!("{:?} {norm_g} {name}", gpu.family);
-            let limit = 1e-4 * max_abs(want.data());
-            assert_close(&what, got.data(), want.data(), limit);
+            // The gradient of a bias is a sum in which most or, before a norm, all cancels out: what remains of rounding
+            // is as large as that of the weights beside it.
+            let (layer, _) = name.rsplit_once('.').unwrap_or((name, ""));
+            let beside = want.iter().filter(|(other, _)| {
+                name.starts_with("gradient") && other.starts_with(&format!("{layer}."))
+            });
+            let values = beside.map(|(_, beside)| max_abs(beside.data()));
+            let limit = 1e-4 * values.fold(max_abs(value.data()), f64::max);
+            assert_close(&what, got.data(), value.data(), limit);
         }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use spadework::Result;
-use spadework::config::{GanMode, LossConfig, ModelConfig, NormG};
+use spadework::config::{GanMode, InitConfig, LossConfig, ModelConfig, NormG};
 use spadework::graph::plan::{Plan, Step};
 use spadework::model::{Feed, Keep, Losses, Schedule, Style, Trainer, Training};
 use spadework::ops::Op;
@@ -29,6 +29,10 @@ fn trainer(model: ModelConfig) -> Result<Trainer> {
 }
 
 fn trainer_with(model: ModelConfig, loss: LossConfig) -> Result<Trainer> {
+    trainer_keeping(model, loss, Keep::Losses)
+}
+
+fn trainer_keeping(model: ModelConfig, loss: LossConfig, keep: Keep) -> Result<Trainer> {
     let training = Training {
         model,
         loss,
@@ -37,7 +41,7 @@ fn trainer_with(model: ModelConfig, loss: LossConfig) -> Result<Trainer> {
         batch_size: 2,
         vgg_divisor: None,
     };
-    let mut trainer = Trainer::new(&common::gpus()[0], training, Keep::Losses)?;
+    let mut trainer = Trainer::new(&common::gpus()[0], training, keep)?;
     trainer.initialise(3)?;
     Ok(trainer)
 }
@@ -50,6 +54,11 @@ fn map() -> IdMap {
 }
 
 fn step(trainer: &mut Trainer) -> Result<Losses> {
+    step_at(trainer, 1e-4)
+}
+
+/// An iteration at a rate of the generator, and four times it of the discriminator.
+fn step_at(trainer: &mut Trainer, rate: f64) -> Result<Losses> {
     let map = map();
     let noise = vec![0.5; 2 * trainer.training().model.z_dim];
     let photos: Vec<f32> = (0..map.ids.len() * 3)
@@ -62,8 +71,8 @@ fn step(trainer: &mut Trainer) -> Result<Losses> {
         noise: [&noise, &noise],
     };
     let schedule = Schedule {
-        generator: Some(1e-4),
-        discriminator: 4e-4,
+        generator: Some(rate),
+        discriminator: 4.0 * rate,
     };
     trainer.step(&feed, schedule)
 }
@@ -214,6 +223,117 @@ fn every_adversarial_loss_trains_with_and_without_features() {
             let want = want.filter(|name| gan_feat_loss || *name != "GAN_Feat");
             assert_eq!(names, want.collect::<Vec<_>>(), "{gan_mode:?}");
         }
+    }
+}
+
+/// Loss of a logit, and its derivative, by its definition: of photos, of pictures, and of pictures for the generator.
+fn terms(mode: GanMode, x: f64) -> [[f64; 2]; 3] {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let hinge = |x: f64, sign: f64| match 1.0 - sign * x {
+        left if left > 0.0 => [left, -sign],
+        _ => [0.0, 0.0],
+    };
+    match mode {
+        GanMode::Hinge => [hinge(x, 1.0), hinge(x, -1.0), [-x, -1.0]],
+        GanMode::Ls => {
+            let to = |target: f64| [(x - target).powi(2), 2.0 * (x - target)];
+            [to(1.0), to(0.0), to(1.0)]
+        }
+        GanMode::Original => {
+            let high = [-sigmoid(x).ln(), sigmoid(x) - 1.0];
+            [high, [-sigmoid(-x).ln(), sigmoid(x)], high]
+        }
+        GanMode::W => [[-x, -1.0], [x, 1.0], [-x, -1.0]],
+    }
+}
+
+/// Losses of both steps, the gradient of the judges' last biases, and that of the generator, by the logits of the step.
+///
+/// Nothing moves at a rate of zero, and without spectral norm, so both steps judge alike.
+#[test]
+fn adversarial_losses_of_a_step_are_those_of_its_logits() {
+    let model = ModelConfig {
+        norm_g: "spadesyncbatch3x3".parse().unwrap(),
+        norm_d: "instance".parse().unwrap(),
+        num_d: 2,
+        init: InitConfig {
+            init_variance: 1.0,
+            ..InitConfig::default()
+        },
+        ..model()
+    };
+    for gan_mode in [GanMode::Hinge, GanMode::Ls, GanMode::Original, GanMode::W] {
+        let loss = LossConfig {
+            gan_mode,
+            gan_feat_loss: false,
+            ..LossConfig::default()
+        };
+        let mut trainer = trainer_keeping(model.clone(), loss, Keep::Everything).unwrap();
+        let losses = step_at(&mut trainer, 0.0).unwrap().0;
+        // Means over logits, then over judges, of losses and derivatives.
+        let mut want = [[0.0; 2]; 3];
+        let mut derivatives = Vec::new();
+        for judge in 0..2 {
+            let mean = |name: &str, side: usize| {
+                let logits = trainer.read_generator_step(&format!("{name}.{judge}"));
+                let logits = logits.unwrap().data;
+                let sum = |part: usize| -> f64 {
+                    let terms = logits.iter().map(|&x| terms(gan_mode, f64::from(x)));
+                    terms.map(|term| term[side][part]).sum()
+                };
+                [0, 1].map(|part| sum(part) / logits.len() as f64 / 2.0)
+            };
+            let sides = [
+                mean("pred_real", 0),
+                mean("pred_fake", 1),
+                mean("pred_fake", 2),
+            ];
+            for (want, side) in want.iter_mut().zip(sides) {
+                *want = [want[0] + side[0], want[1] + side[1]];
+            }
+            derivatives.push(sides[0][1] + sides[1][1]);
+        }
+        for (name, side) in [("D_real", 0), ("D_Fake", 1), ("GAN", 2)] {
+            let got = losses.iter().find(|(loss, _)| *loss == name).unwrap().1;
+            let want = want[side][0];
+            let limit = 1e-5 * want.abs().max(1.0);
+            assert!(
+                (f64::from(got) - want).abs() < limit,
+                "{gan_mode:?} {name}: {got}, not {want}"
+            );
+        }
+        for (judge, want) in derivatives.iter().enumerate() {
+            let name = format!("grad.D.discriminator_{judge}.model3.0.bias");
+            let got = f64::from(trainer.read_discriminator_step(&name).unwrap().data[0]);
+            assert!(
+                (got - want).abs() < 1e-5,
+                "{gan_mode:?} {name}: {got}, not {want}"
+            );
+        }
+        // The generator's, by the loss on both sides of where it stands.
+        let name = "G.conv_img.bias";
+        let gradient = trainer
+            .read_generator_step(&format!("grad.{name}"))
+            .unwrap();
+        let got: f64 = gradient.data.iter().map(|&x| f64::from(x)).sum();
+        let start = trainer.weights().unwrap();
+        let mut loss_at = |moved: f32| {
+            let mut state = start.clone();
+            let bias = &mut state.tensors.get_mut(name).unwrap().data;
+            bias.iter_mut().for_each(|x| *x += moved);
+            trainer.load(&state, "").unwrap();
+            let losses = step_at(&mut trainer, 0.0).unwrap().0;
+            f64::from(losses.iter().find(|(loss, _)| *loss == "GAN").unwrap().1)
+        };
+        const H: f32 = 1.0 / 256.0;
+        let slope = (loss_at(H) - loss_at(-H)) / f64::from(2.0 * H);
+        // Curvature and kinks; and losses around 1, rounded to 6e-8 or two, over a distance of H.
+        let limit = 0.02 * slope.abs() + 1e-4;
+        assert!(slope.abs() > 2.0 * limit, "{gan_mode:?}: too flat to tell");
+        assert!(
+            (got - slope).abs() < limit,
+            "{gan_mode:?}: {got}, not {slope}"
+        );
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::anything::read_or_refuse;
 use super::assembler::{Storage, assemble, legacy, legacy_of, read};
 use super::fixture;
 use super::memory::peak_of;
@@ -414,6 +415,7 @@ proptest! {
             apply(&mut file, change);
         }
         complaint(&file);
+        read_or_refuse(&file);
     }
 
     /// Checksums catch most changes of an archive's description before the machine sees them; here it sees all.
@@ -423,7 +425,9 @@ proptest! {
         for change in &changes {
             apply(&mut object, change);
         }
-        complaint(&legacy_of(&object, &[four()]));
+        let file = legacy_of(&object, &[four()]);
+        complaint(&file);
+        read_or_refuse(&file);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! PyTorch's files: read to the bit, written for PyTorch, old layouts brought up to date, hostile ones refused.
 
+mod anything;
 mod assembler;
 mod hostile;
 mod memory;
