@@ -97,7 +97,7 @@ fn wrong_usage_is_2() {
         "train",
         "synth",
         "check",
-        "landscapes --out x --size 12",
+        "landscapes --out x --size 12x",
         "train x --out y --preset huge",
         "train x --out y --norm-g spadebatch2x2",
         "train x --out y --resume --preset tiny",

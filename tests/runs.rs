@@ -595,6 +595,15 @@ fn numbers_out_of_bounds_stop_training_with_the_iteration() {
         steps.is_empty(),
         "nothing that is not finite is saved: {steps:?}"
     );
+    // What is left of it is neither gone on with nor overwritten, and both say what to do.
+    let again = format!("train --out {} {OPTIONS}", out.display());
+    let resume = format!("train --out {} --resume", out.display());
+    for (line, code) in [(again, 2), (resume, 3)] {
+        let output = run(&line);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{error}");
+        assert!(error.contains("remove"), "{error}");
+    }
 }
 
 #[test]

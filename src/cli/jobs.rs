@@ -153,13 +153,19 @@ impl What {
             let name = file.strip_prefix(folder).unwrap_or(file);
             name.with_extension("")
         };
-        let instances: BTreeMap<PathBuf, PathBuf> = match &self.instances {
-            Some(folder) => {
-                let files = pictures(folder)?.into_iter();
-                files.map(|file| (inside(&file, folder), file)).collect()
+        let mut instances: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+        if let Some(folder) = &self.instances {
+            for file in pictures(folder)? {
+                let name = inside(&file, folder);
+                if let Some(first) = instances.insert(name, file.clone()) {
+                    return Err(Error::Data(format!(
+                        "{}: has the same name as {}; keep one of them",
+                        file.display(),
+                        first.display()
+                    )));
+                }
             }
-            None => BTreeMap::new(),
-        };
+        }
         let found = |labels: PathBuf| {
             let name = inside(&labels, &self.labels);
             let instances = instances.get(&name).cloned();
@@ -246,6 +252,22 @@ mod tests {
         assert!(error.to_string().contains("would both be drawn"), "{error}");
         assert_eq!(error.exit_code(), 2);
         std::fs::remove_file(dir.path().join("a.bmp")).unwrap();
+        assert_eq!(jobs().unwrap().len(), 2);
+
+        // Of two instance maps of one name neither is taken.
+        let maps = tempfile::tempdir().unwrap();
+        for name in ["a.png", "b.png", "b.tif"] {
+            std::fs::write(maps.path().join(name), b"").unwrap();
+        }
+        let what = What {
+            instances: Some(maps.path().to_path_buf()),
+            no_instance: false,
+            ..what
+        };
+        let jobs = || what.jobs(&dir.path().join("out"), &learned, 1);
+        let error = jobs().err().unwrap();
+        assert!(error.to_string().contains("has the same name"), "{error}");
+        std::fs::remove_file(maps.path().join("b.tif")).unwrap();
         assert_eq!(jobs().unwrap().len(), 2);
     }
 }

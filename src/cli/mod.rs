@@ -150,7 +150,9 @@ const MAX_SIDE: usize = 16384;
 
 /// Parses `WxH`.
 fn size(text: &str) -> Result<[usize; 2], String> {
-    let sides = text.split_once('x').and_then(|(width, height)| {
+    // One number is both sides of a square.
+    let sides = text.split_once('x').or(Some((text, text)));
+    let sides = sides.and_then(|(width, height)| {
         let side = |text: &str| {
             text.parse()
                 .ok()
@@ -159,7 +161,9 @@ fn size(text: &str) -> Result<[usize; 2], String> {
         Some([side(width)?, side(height)?])
     });
     sides.ok_or_else(|| {
-        format!("{text:?} is not of the form 256x256, width first, with sides of up to {MAX_SIDE} pixels")
+        format!(
+            "{text:?} is not of the form 512x256, width first, or 256 for a square, with sides of up to {MAX_SIDE} pixels"
+        )
     })
 }
 
@@ -167,7 +171,17 @@ fn size(text: &str) -> Result<[usize; 2], String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::Cli;
+    use super::{Cli, size};
+
+    #[test]
+    fn sizes_are_two_sides_or_that_of_a_square() {
+        assert_eq!(size("512x256"), Ok([512, 256]));
+        assert_eq!(size("256"), Ok([256, 256]));
+        for text in ["", "x", "256x", "0", "256x256x3", "-1", "1000000"] {
+            let error = size(text).unwrap_err();
+            assert!(error.contains("for a square"), "{text}: {error}");
+        }
+    }
 
     /// Common options, those of training, of testing, and of the pix2pixHD generator, as the official code defines them.
     const OFFICIAL: [&str; 4] = [

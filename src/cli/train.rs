@@ -109,6 +109,13 @@ fn start(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
 fn resume(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
     let run = RunFolder::open(&args.out)?;
     let shelf = run.shelf();
+    if shelf.steps()?.is_empty() {
+        return Err(Error::Data(format!(
+            "{}: the run in it ended before its first checkpoint, so there is nothing to go on from: remove the folder and \
+             train without --resume",
+            args.out.display()
+        )));
+    }
     let loaded = Checkpoint::load(&shelf.newest()?);
     let mut checkpoint = match (loaded, shelf.steps()?.as_slice()) {
         (Err(Error::Data(why)), [.., before, _]) => {

@@ -169,7 +169,8 @@ impl DataConfig {
         if self.max_dataset_size == Some(0) {
             return usage("max_dataset_size must be 1 or more".into());
         }
-        for (name, size) in [("load_size", self.load_size), ("crop_size", self.crop_size)] {
+        // The load size follows the crop size where only that is given, so that one is to blame first.
+        for (name, size) in [("crop_size", self.crop_size), ("load_size", self.load_size)] {
             if !(1..=1 << 14).contains(&size) {
                 return usage(format!("{name} = {size} must lie between 1 and 16384"));
             }
@@ -393,6 +394,7 @@ mod tests {
             (
                 DataConfig {
                     crop_size: 0,
+                    load_size: 0,
                     ..dir.clone()
                 },
                 "crop_size = 0",

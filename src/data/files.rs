@@ -307,7 +307,12 @@ fn bytes_of_samples(packed: &[u8], info: &png::OutputInfo) -> Vec<u8> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::io("cannot read", path, source))
+    let failed = |source| Error::io("cannot read", path, source);
+    // A pipe would be waited for until somebody writes to it.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(at(path, "is no regular file"));
+    }
+    std::fs::read(path).map_err(failed)
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
@@ -466,6 +471,21 @@ mod tests {
         assert_eq!(
             read_instances(&path).unwrap().data,
             [u32::MAX, 70_000, 70_001]
+        );
+    }
+
+    /// Read like a file it would be waited for.
+    #[cfg(unix)]
+    #[test]
+    fn pipes_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe.png");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let error = read_photo(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("pipe.png") && error.contains("no regular file"),
+            "{error}"
         );
     }
 

@@ -47,14 +47,25 @@ impl RunFolder {
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => return Err(Error::io("cannot use", root, error)),
         };
-        if occupied {
-            return Err(Error::Usage(format!(
-                "{} is not empty and nothing is ever overwritten: name a new folder, or continue the run in it with \
-                 --resume",
-                root.display()
-            )));
+        if !occupied {
+            return Ok(());
         }
-        Ok(())
+        // Without a checkpoint there is nothing to continue.
+        let steps = Shelf::new(root.join("checkpoints")).steps();
+        Err(Error::Usage(
+            match steps.is_ok_and(|steps| steps.is_empty()) {
+                true => format!(
+                    "{} holds a run without any checkpoint, and nothing is ever overwritten: name a new folder, or remove this \
+                 one if the run is over",
+                    root.display()
+                ),
+                false => format!(
+                    "{} is not empty and nothing is ever overwritten: name a new folder, or continue the run in it with \
+                 --resume",
+                    root.display()
+                ),
+            },
+        ))
     }
 
     /// Makes the folder of a new run.
@@ -295,6 +306,12 @@ mod tests {
         let mut run = RunFolder::create(&root, &config).unwrap();
         run.log(&report(1)).unwrap();
         drop(run);
+        let error = RunFolder::create(&root, &config).unwrap_err();
+        assert!(
+            error.to_string().contains("without any checkpoint"),
+            "{error}"
+        );
+        fs::write(root.join("checkpoints/step-00000001.safetensors"), b"").unwrap();
         let error = RunFolder::create(&root, &config).unwrap_err();
         assert!(error.to_string().contains("--resume"), "{error}");
         assert_eq!(error.exit_code(), 2);
