@@ -1,7 +1,8 @@
 //! The bars around the panes: menus above, tools at the left, options of the tool, and the status below.
 
 use eframe::egui::{
-    Align, Button, Layout, MenuBar, Rect, RichText, Role, Sense, Slider, Ui, WidgetInfo, vec2,
+    Align, Button, Layout, MenuBar, Rect, RichText, Role, ScrollArea, Sense, Slider, Ui,
+    WidgetInfo, scroll_area::ScrollBarVisibility, vec2,
 };
 
 use super::command::{Command, SECTIONS};
@@ -11,8 +12,10 @@ use super::raster::{MAX_BRUSH_PX, Point, Tip, pixel};
 use super::tools::Tool;
 use super::{icons, theme};
 
-/// Side of a tool's button.
-const TOOL: f32 = 34.0;
+/// Side of a tool's button, in one column and in two.
+const SIDES: [f32; 2] = [34.0, 30.0];
+/// Space between them.
+const TOOL_GAP: f32 = 3.0;
 
 /// Menus, and the model in use.
 pub fn menu_ui(ui: &mut Ui, easel: &mut Easel) {
@@ -72,41 +75,64 @@ fn entry_ui(ui: &mut Ui, easel: &mut Easel, command: Command) {
     }
 }
 
-/// The tools, one below the other.
+/// Columns of tools that a height needs.
+fn tool_columns(height: f32) -> usize {
+    let rows = (Tool::ALL.len() + 1) as f32;
+    let one = rows * (SIDES[0] + TOOL_GAP) + 2.0 * theme::GAP;
+    if height < one { 2 } else { 1 }
+}
+
+/// Width of the bar of tools in a height.
+pub fn tools_width(height: f32) -> f32 {
+    let columns = tool_columns(height);
+    columns as f32 * (SIDES[columns - 1] + TOOL_GAP) - TOOL_GAP + 14.0
+}
+
+/// The tools, one below the other; in low windows in pairs.
 pub fn tools_ui(ui: &mut Ui, easel: &mut Easel) {
-    ui.add_space(theme::GAP / 2.0);
-    ui.spacing_mut().item_spacing.y = 3.0;
-    for tool in Tool::ALL {
-        let (rect, response) = ui.allocate_exact_size(vec2(TOOL, TOOL), Sense::click());
-        let chosen = easel.hand.tool == tool;
-        response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, tool.name()));
-        let shades = theme::shades(ui.visuals());
-        let widget = ui.style().interact(&response);
-        let colour = match (chosen, response.hovered() || response.has_focus()) {
-            (true, _) => {
-                ui.painter().rect_filled(rect, 6.0, shades.accent);
-                shades.on_accent
-            }
-            (false, true) => {
-                ui.painter().rect_filled(rect, 6.0, widget.weak_bg_fill);
-                widget.fg_stroke.color
-            }
-            (false, false) => ui.visuals().text_color(),
-        };
-        icons::tool(ui.painter(), rect.shrink(7.0), tool, colour);
-        let command = Command::Take(tool);
-        let tip = format!("{}\n{}", command.title(ui.ctx()), tool.hint());
-        if response.on_hover_text(tip).clicked() {
-            easel.perform(command, ui.ctx());
+    let columns = tool_columns(ui.available_height());
+    let side = SIDES[columns - 1];
+    let hidden = ScrollBarVisibility::AlwaysHidden;
+    let scroll = ScrollArea::vertical().scroll_bar_visibility(hidden);
+    scroll.show(ui, |ui| {
+        ui.add_space(theme::GAP / 2.0);
+        ui.spacing_mut().item_spacing = vec2(TOOL_GAP, TOOL_GAP);
+        for row in Tool::ALL.chunks(columns) {
+            ui.horizontal(|ui| row.iter().for_each(|&tool| tool_ui(ui, easel, side, tool)));
         }
+        ui.add_space(theme::GAP / columns as f32);
+        inks_ui(ui, easel);
+    });
+}
+
+fn tool_ui(ui: &mut Ui, easel: &mut Easel, side: f32, tool: Tool) {
+    let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::click());
+    let chosen = easel.hand.tool == tool;
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, tool.name()));
+    let shades = theme::shades(ui.visuals());
+    let widget = ui.style().interact(&response);
+    let colour = match (chosen, response.hovered() || response.has_focus()) {
+        (true, _) => {
+            ui.painter().rect_filled(rect, 6.0, shades.accent);
+            shades.on_accent
+        }
+        (false, true) => {
+            ui.painter().rect_filled(rect, 6.0, widget.weak_bg_fill);
+            widget.fg_stroke.color
+        }
+        (false, false) => ui.visuals().text_color(),
+    };
+    icons::tool(ui.painter(), rect.shrink(7.0), tool, colour);
+    let command = Command::Take(tool);
+    let tip = format!("{}\n{}", command.title(ui.ctx()), tool.hint());
+    if response.on_hover_text(tip).clicked() {
+        easel.perform(command, ui.ctx());
     }
-    ui.add_space(theme::GAP);
-    inks_ui(ui, easel);
 }
 
 /// The class in use over the ground.
 fn inks_ui(ui: &mut Ui, easel: &mut Easel) {
-    let (rect, response) = ui.allocate_exact_size(vec2(TOOL, TOOL), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(vec2(SIDES[0], SIDES[0]), Sense::click());
     let names = [easel.hand.class, easel.hand.ground].map(|id| easel.space.name(u32::from(id)));
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Ground"));
     let square =

@@ -282,9 +282,21 @@ impl Command {
 
     /// Its key in writing; empty without one.
     pub fn key_text(self, window: &Context) -> String {
-        self.key()
-            .map(|key| window.format_shortcut(&key))
-            .unwrap_or_default()
+        let text = self.key().map(|key| window.format_shortcut(&key));
+        let mut text = text.unwrap_or_default();
+        // As they stand on the key.
+        for (name, symbol) in [
+            ("OpenBracket", "["),
+            ("CloseBracket", "]"),
+            ("Slash", "/"),
+            ("Plus", "+"),
+            ("Minus", "−"),
+        ] {
+            if let Some(modifiers) = text.strip_suffix(name) {
+                text = format!("{modifiers}{symbol}");
+            }
+        }
+        text
     }
 
     /// Name and key, for tooltips.

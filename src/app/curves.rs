@@ -124,7 +124,7 @@ impl Curves {
             self.look = Some(look);
         }
         let lines = marks.lines(ui);
-        plot("losses", height, look.log)
+        plot(ui, "losses", height, look.log)
             .legend(legend())
             .show(ui, |plot| {
                 for ((name, points), colour) in self.drawn.iter().zip(COLOURS.iter().cycle()) {
@@ -137,7 +137,7 @@ impl Curves {
     /// Draws the learning rates.
     pub fn rates_ui(&self, ui: &mut Ui, height: f32, marks: &Marks) {
         let lines = marks.lines(ui);
-        plot("rates", height, false)
+        plot(ui, "rates", height, false)
             .legend(legend())
             .show(ui, |plot| {
                 for ((name, points), colour) in self.rates.iter().zip(COLOURS) {
@@ -149,7 +149,7 @@ impl Curves {
 
     /// Draws the pictures per second.
     pub fn speed_ui(&self, ui: &mut Ui, height: f32) {
-        plot("speed", height, false)
+        plot(ui, "speed", height, false)
             .include_y(0.0)
             .show(ui, |plot| {
                 plot.line(line(
@@ -171,7 +171,7 @@ fn line(name: &str, points: Vec<[f64; 2]>, [r, g, b]: [u8; 3]) -> Line<'static> 
         .width(1.5)
 }
 
-fn plot(name: &str, height: f32, log: bool) -> Plot<'static> {
+fn plot(ui: &Ui, name: &str, height: f32, log: bool) -> Plot<'static> {
     let value = move |y: f64| if log { 10f64.powf(y) } else { y };
     Plot::new(name)
         .height(height)
@@ -179,6 +179,7 @@ fn plot(name: &str, height: f32, log: bool) -> Plot<'static> {
         .allow_zoom(Vec2b::new(true, false))
         .allow_drag(Vec2b::new(true, false))
         .auto_bounds(Vec2b::TRUE)
+        .grid_color(ui.visuals().weak_text_color().gamma_multiply(0.5))
         .y_axis_min_width(36.0)
         .y_axis_formatter(move |mark: GridMark, _: &_| short(value(mark.value)))
         .label_formatter(move |hover| match hover {

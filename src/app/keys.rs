@@ -1,6 +1,6 @@
 //! The keyboard sheet: every command with its key.
 
-use eframe::egui::{Align, Id, Layout, Modal, Ui, vec2};
+use eframe::egui::{Align, Frame, Id, Layout, Modal, ScrollArea, Ui, vec2};
 
 use super::command::SECTIONS;
 
@@ -19,7 +19,8 @@ const COLUMN: f32 = 270.0;
 /// Draws the sheet; false once it is closed.
 pub fn ui(ui: &mut Ui) -> bool {
     let mut open = true;
-    let modal = Modal::new(Id::unique("keys")).show(ui.ctx(), |ui| {
+    let modal = Modal::new(Id::unique("keys")).frame(Frame::window(ui.style()));
+    let modal = modal.show(ui.ctx(), |ui| {
         ui.horizontal(|ui| {
             ui.heading("Keyboard");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -29,15 +30,20 @@ pub fn ui(ui: &mut Ui) -> bool {
             });
         });
         ui.add_space(8.0);
-        ui.horizontal_top(|ui| {
-            ui.spacing_mut().item_spacing.x = 28.0;
-            for titles in [
-                &["File", "Edit"][..],
-                &["Tools", "Style"],
-                &["View", "Help"],
-            ] {
-                ui.vertical(|ui| column_ui(ui, titles));
-            }
+        // In small windows, or with large writing, it is scrolled.
+        let room = ui.ctx().content_rect().size() - vec2(64.0, 110.0);
+        let scroll = ScrollArea::both().max_width(room.x).max_height(room.y);
+        scroll.show(ui, |ui| {
+            ui.horizontal_top(|ui| {
+                ui.spacing_mut().item_spacing.x = 28.0;
+                for titles in [
+                    &["File", "Edit"][..],
+                    &["Tools", "Style"],
+                    &["View", "Help"],
+                ] {
+                    ui.vertical(|ui| column_ui(ui, titles));
+                }
+            })
         });
     });
     open && !modal.should_close()
@@ -45,6 +51,8 @@ pub fn ui(ui: &mut Ui) -> bool {
 
 fn column_ui(ui: &mut Ui, titles: &[&str]) {
     ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
+    // Rows of writing, not of controls.
+    ui.spacing_mut().interact_size.y = 18.0;
     ui.set_width(COLUMN);
     for section in SECTIONS
         .iter()

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eframe::egui::{Align, Button, ComboBox, Id, Layout, Modal, ScrollArea, Sense, Ui, vec2};
+use eframe::egui::{
+    Align, Button, ComboBox, Frame, Id, Layout, Modal, ScrollArea, Sense, Ui, vec2,
+};
 
 use super::palette::swatch;
 use crate::Result;
@@ -94,7 +96,8 @@ impl Mapping {
     /// Draws the sheet.
     pub fn ui(&mut self, ui: &mut Ui) -> Answer {
         let mut answer = Answer::Open;
-        let modal = Modal::new(Id::unique("mapping")).show(ui.ctx(), |ui| {
+        let modal = Modal::new(Id::unique("mapping")).frame(Frame::window(ui.style()));
+        let modal = modal.show(ui.ctx(), |ui| {
             ui.set_width(460.0);
             ui.heading("Which classes are these?");
             let name = self.path.file_name().unwrap_or(self.path.as_os_str());

@@ -192,8 +192,9 @@ impl Painter {
                 .frame(options)
                 .show(ui, |ui| style_bar::ui(ui, &mut self.easel));
         }
+        let width = bars::tools_width(ui.available_height());
         Panel::left("tools")
-            .exact_size(48.0)
+            .exact_size(width)
             .resizable(false)
             .frame(tools)
             .show(ui, |ui| bars::tools_ui(ui, &mut self.easel));

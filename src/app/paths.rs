@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use eframe::egui::text::CCursorRange;
-use eframe::egui::{Button, Id, Key, Modal, RichText, TextEdit, Ui};
+use eframe::egui::{Button, Frame, Id, Key, Modal, RichText, TextEdit, Ui};
 
 use super::event::{Event, Events};
 use super::home::Memory;
@@ -119,7 +119,8 @@ impl PathSheet {
     /// Draws the sheet.
     pub fn ui(&mut self, ui: &mut Ui, memory: &Memory, events: &Events) -> Answer {
         let mut answer = Answer::Open;
-        let modal = Modal::new(Id::unique("path")).show(ui.ctx(), |ui| {
+        let modal = Modal::new(Id::unique("path")).frame(Frame::window(ui.style()));
+        let modal = modal.show(ui.ctx(), |ui| {
             ui.set_width(460.0);
             ui.heading(self.wish.title());
             ui.weak(self.wish.hint());

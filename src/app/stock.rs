@@ -275,7 +275,8 @@ impl Stock {
             ui.weak("reading pictures");
             return;
         };
-        let width = ((ui.available_width() - 3.0 * 12.0) / 4.0).max(60.0);
+        // Three gaps, and the scroll bar.
+        let width = ((ui.available_width() - 4.0 * 12.0) / 4.0).max(60.0);
         ScrollArea::vertical()
             .auto_shrink([false, false])
             .show(ui, |ui| {

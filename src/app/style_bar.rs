@@ -13,6 +13,8 @@ use super::{icons, theme};
 
 /// Side of a small picture.
 const THUMB: f32 = 58.0;
+/// Width of a window with room for the names of sliders.
+const WIDE: f32 = 900.0;
 /// Height of the bar where there are styles, and where there are none.
 const HEIGHTS: [f32; 2] = [78.0, 30.0];
 
@@ -41,18 +43,22 @@ pub fn ui(ui: &mut Ui, easel: &mut Easel) {
 
 fn recipe_ui(ui: &mut Ui, easel: &mut Easel, ability: Ability) {
     let mut is_held = false;
+    let is_wide = ui.ctx().content_rect().width() > WIDE;
+    if !is_wide {
+        ui.spacing_mut().slider_width = 72.0;
+    }
     let grid = Grid::new("style").spacing(vec2(8.0, 6.0));
     grid.show(ui, |ui| {
         ui.strong("Style");
         part_ui(ui, easel, ability, Part::First);
-        let strength = &mut easel.styling.recipe().strength.clone();
-        let slider = percent(strength, STRONGEST, "Strength");
+        let mut strength = easel.styling.recipe().strength;
+        let slider = percent(&mut strength, STRONGEST, is_wide.then_some("Strength"));
         let slider = ui
             .add(slider)
+            .accessible_name("Strength")
             .on_hover_text("How far from the most ordinary style; 100 % leaves the style as it is");
         is_held |= slider.dragged();
         if slider.changed() {
-            let strength = *strength;
             easel.styling.change(|recipe| recipe.strength = strength);
         }
         ui.end_row();
@@ -60,14 +66,15 @@ fn recipe_ui(ui: &mut Ui, easel: &mut Easel, ability: Ability) {
         ui.label("Mix");
         part_ui(ui, easel, ability, Part::Second);
         let is_mixed = easel.styling.recipe().second.is_some();
-        let share = &mut easel.styling.recipe().share.clone();
-        let slider = ui.add_enabled(is_mixed, percent(share, 1.0, "Share"));
-        let slider = slider
+        let mut share = easel.styling.recipe().share;
+        let slider = percent(&mut share, 1.0, is_wide.then_some("Share"));
+        let slider = ui
+            .add_enabled(is_mixed, slider)
+            .accessible_name("Share")
             .on_hover_text("How much of the second style; at 0 % the first alone")
             .on_disabled_hover_text("Choose a second style to mix with");
         is_held |= slider.dragged();
         if slider.changed() {
-            let share = *share;
             easel.styling.change(|recipe| recipe.share = share);
         }
         ui.end_row();
@@ -75,11 +82,11 @@ fn recipe_ui(ui: &mut Ui, easel: &mut Easel, ability: Ability) {
     easel.styling.is_held = is_held;
 }
 
-fn percent<'a>(value: &'a mut f32, most: f32, name: &'static str) -> Slider<'a> {
+fn percent<'a>(value: &'a mut f32, most: f32, name: Option<&str>) -> Slider<'a> {
     Slider::new(value, 0.0..=most)
         .custom_formatter(|value, _| format!("{:.0} %", 100.0 * value))
         .custom_parser(|text| Some(text.trim_end_matches('%').trim().parse::<f64>().ok()? / 100.0))
-        .text(name)
+        .text(name.unwrap_or_default())
 }
 
 /// Dice, what was chosen, and a picture to choose.
@@ -167,6 +174,8 @@ fn strip_ui(ui: &mut Ui, easel: &mut Easel, ability: Ability) {
     ScrollArea::horizontal().show(ui, |ui| {
         ui.horizontal_centered(|ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
+            // Room for the edge of the first one.
+            ui.add_space(2.0);
             for number in 0..easel.styling.used.len() {
                 let response = thumb_ui(ui, easel, number);
                 if response.secondary_clicked()
