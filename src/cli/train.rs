@@ -19,6 +19,9 @@ pub struct Args {
     /// Folder of the data set: train_img, train_label, any train_inst, val_img and so on, or as --dataset-mode has it
     #[arg(value_name = "DIR", conflicts_with_all = ["image_dir", "label_dir", "landscapes"])]
     dir: Option<PathBuf>,
+    /// Data set by its name: landscapes, the built-in ones, drawn as they are needed, 8000 an epoch; or a folder as DIR
+    #[arg(long, value_name = "DATA", conflicts_with_all = ["dir", "image_dir", "label_dir", "landscapes"])]
+    data: Option<PathBuf>,
     /// Folder of the run, which must be new, or with --resume be one
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -47,7 +50,8 @@ pub struct Args {
 
 /// Trains.
 pub fn run(args: Box<Args>, adapter: Option<&str>) -> Result<()> {
-    let flags = args.flags.clone().with_dir(args.dir.as_deref())?.0;
+    let flags = args.flags.clone().with_dir(args.dir.as_deref())?;
+    let flags = flags.with_data(args.data.as_deref())?.0;
     // Before anything slow, so that Ctrl-C is heard from the start.
     let stop = super::interrupt::flag()?;
     let mut console = Console::new();

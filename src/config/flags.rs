@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::{Config, LossConfig, ModelConfig, OptimConfig, TrainConfig};
 use crate::Error;
 use crate::data::DataConfig;
+use crate::data::landscape::PER_EPOCH;
 
 /// The options of [`Config`] that the command line gave, as a layer for [`Config::merge`].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,22 +78,39 @@ impl FromArgMatches for DataFlags {
 }
 
 impl ConfigFlags {
+    /// Adds the data set by its name: `landscapes` are the built-in ones, [`PER_EPOCH`] of them; all else is a folder.
+    ///
+    /// # Errors
+    /// As [`ConfigFlags::with_dir`].
+    pub fn with_data(self, name: Option<&Path>) -> crate::Result<Self> {
+        match name {
+            Some(name) if name.as_os_str() == "landscapes" => {
+                Ok(self.with("landscapes", PER_EPOCH as i64))
+            }
+            name => self.with_dir(name),
+        }
+    }
+
     /// Adds the folder of the data set, which is no flag.
     ///
     /// # Errors
     /// If its name is no valid Unicode.
-    pub fn with_dir(mut self, dir: Option<&Path>) -> crate::Result<Self> {
+    pub fn with_dir(self, dir: Option<&Path>) -> crate::Result<Self> {
         let Some(dir) = dir else { return Ok(self) };
         let name = dir.to_str().ok_or_else(|| {
             let dir = dir.display();
             Error::Usage(format!("{dir} is no valid Unicode, as options must be"))
         })?;
+        Ok(self.with("dir", name))
+    }
+
+    fn with(mut self, option: &str, value: impl Into<Value>) -> Self {
         let data = self.0.entry("data");
         let data = data.or_insert_with(|| Value::Table(Table::new()));
         if let Value::Table(data) = data {
-            data.insert("dir".into(), name.into());
+            data.insert(option.into(), value.into());
         }
-        Ok(self)
+        self
     }
 }
 
@@ -166,6 +184,26 @@ mod tests {
         let table = flags("train --ngf 24 --no-flip --no-instance --init-type kaiming").unwrap();
         let want = "[data]\nflip = false\n[model]\nngf = 24\nedges = false\n[model.init]\ninit_type = \"kaiming\"";
         assert_eq!(table, toml::from_str(want).unwrap());
+    }
+
+    #[test]
+    fn data_sets_have_names_or_folders() {
+        let named = |name: &str| {
+            ConfigFlags::default()
+                .with_data(Some(name.as_ref()))
+                .unwrap()
+                .0
+        };
+        // What the flag alone means.
+        assert_eq!(named("landscapes"), flags("train --landscapes").unwrap());
+        assert_eq!(
+            named("./landscapes")["data"]["dir"].as_str(),
+            Some("./landscapes")
+        );
+        assert_eq!(
+            ConfigFlags::default().with_data(None).unwrap().0,
+            Table::new()
+        );
     }
 
     #[test]

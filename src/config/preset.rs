@@ -15,6 +15,7 @@ use toml::Table;
 /// | `paper-256` | 256x256 | 64, 64, 128 | 8 | a card with 24 GB or more: ADE20K and COCO-Stuff as published |
 /// | `paper-cityscapes` | 512x256 | 64, 64, 128 | 4 | the same for wide street scenes |
 /// | `tensorflow` | 256x256 | 64, 64, 128 | 1 | the layer of the TensorFlow port, on a card with 24 GB or more |
+/// | `landscapes` | 128x128 | 16, 16, 32 | 4 | the built-in landscapes in many styles: the model that comes with the program |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
     /// 64x64 for a CPU adapter.
@@ -31,17 +32,20 @@ pub enum Preset {
     PaperCityscapes,
     /// 256x256 with the layer of the TensorFlow port: 5x5 kernels, moments of each picture.
     Tensorflow,
+    /// 128x128: the built-in landscapes in many styles, as the model that comes with the program was trained.
+    Landscapes,
 }
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Tiny,
         Self::Small,
         Self::Medium,
         Self::Paper256,
         Self::PaperCityscapes,
         Self::Tensorflow,
+        Self::Landscapes,
     ];
 
     fn text(self) -> &'static str {
@@ -52,6 +56,7 @@ impl Preset {
             Self::Paper256 => include_str!("../../assets/presets/paper-256.toml"),
             Self::PaperCityscapes => include_str!("../../assets/presets/paper-cityscapes.toml"),
             Self::Tensorflow => include_str!("../../assets/presets/tensorflow.toml"),
+            Self::Landscapes => include_str!("../../assets/presets/landscapes.toml"),
         }
     }
 
@@ -70,6 +75,7 @@ impl fmt::Display for Preset {
             Self::Paper256 => "paper-256",
             Self::PaperCityscapes => "paper-cityscapes",
             Self::Tensorflow => "tensorflow",
+            Self::Landscapes => "landscapes",
         })
     }
 }

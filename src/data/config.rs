@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::augment::{Geometry, Preprocess};
 use super::check::suggestion;
 use super::classes::{ClassTable, LabelSpace};
+use super::landscape::FIRST_VAL;
 use super::mode::DatasetMode;
 use crate::{Error, Result};
 
@@ -36,9 +37,9 @@ pub struct DataConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "DIR")]
     pub instance_dir: Option<PathBuf>,
-    /// Number of built-in landscapes to train on, instead of folders; the flag alone means 2000.
+    /// Number of built-in landscapes to train on, instead of folders, which is that of an epoch; the flag alone means 8000.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "2000")]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "8000")]
     pub landscapes: Option<usize>,
     /// Class table: a file, or coco, ade20k, ade20k-shifted, cityscapes, facades or landscapes.
     ///
@@ -197,6 +198,11 @@ impl DataConfig {
         }
         if self.landscapes == Some(0) {
             return usage("landscapes = 0: give the number of pictures to train on".into());
+        }
+        if let Some(count) = self.landscapes.filter(|&count| count as u64 > FIRST_VAL) {
+            return usage(format!(
+                "landscapes = {count}: from number {FIRST_VAL} on they are held out, to judge by"
+            ));
         }
         let other = match (&self.dir, self.landscapes) {
             (Some(_), Some(_)) => return usage("landscapes cannot go together with dir".into()),

@@ -140,7 +140,8 @@ impl Landscapes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Batcher;
+    use crate::data::landscape::{FolderPlan, write_folder};
+    use crate::data::{Batch, Batcher, Preprocess};
 
     #[test]
     fn landscapes_come_at_the_size_of_the_network() {
@@ -166,6 +167,49 @@ mod tests {
         assert_ne!(
             open(Phase::Val).load(0, [48, 32]).unwrap(),
             open(Phase::Train).load(0, [48, 32]).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_folder_of_landscapes_shows_the_same_pictures() {
+        let home = tempfile::tempdir().unwrap();
+        let out = home.path().join("set");
+        let plan = FolderPlan {
+            train: 5,
+            val: 1,
+            width: 64,
+            height: 32,
+            seed: landscape::DATA_SET,
+        };
+        write_folder(&out, plan, |_, _| Ok(())).unwrap();
+        let folder = DataConfig {
+            preprocess: Preprocess::None,
+            flip: false,
+            ..DataConfig::of_dir(&out)
+        };
+        let drawn = DataConfig {
+            landscapes: Some(5),
+            ..DataConfig::default()
+        };
+        let batches = [folder, drawn].map(|config| {
+            let space = config.label_space().unwrap();
+            let batcher = Batcher::open(&config, Phase::Train, &space, [64, 32], 2, 7).unwrap();
+            let epoch = |epoch: u64| {
+                let order = batcher.order(epoch);
+                [0, 1].map(|i| {
+                    let names = Vec::new();
+                    Batch {
+                        names,
+                        ..batcher.train(epoch, i, &order).unwrap()
+                    }
+                })
+            };
+            [epoch(0), epoch(1)]
+        });
+        assert!(batches[0] == batches[1]);
+        assert!(
+            batches[0][0] != batches[0][1],
+            "epochs have orders of their own"
         );
     }
 }

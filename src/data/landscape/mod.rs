@@ -71,6 +71,8 @@ pub fn brush_layout(seed: u64, width: usize, height: usize) -> Result<Scene> {
 
 /// Seed of the built-in data set: pictures of different runs can be compared.
 pub const DATA_SET: u64 = 0;
+/// Pictures of an epoch where no number is given.
+pub const PER_EPOCH: usize = 8000;
 /// Held-out samples that sample sheets are taken from.
 pub const ON_SHEETS: usize = 64;
 
