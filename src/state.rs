@@ -1,5 +1,6 @@
 //! Tensors as files hold them: official names, official layouts (convolutions output, input, height, width).
 
+mod eight_bits;
 mod file;
 
 pub use file::TensorFile;

@@ -1,5 +1,6 @@
 //! The safetensors container, written as a stream: a checkpoint is several times the network, and is not copied.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,54 +8,113 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde_json::{Map, Value, json};
 
+use super::eight_bits::{EightBits, STEPS};
 use super::{HostTensor, StateDict};
 use crate::{Error, Result};
+
+/// A tensor as the file has it.
+struct Entry<'a> {
+    name: String,
+    dtype: &'static str,
+    shape: Vec<usize>,
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Entry<'a> {
+    fn reals(name: String, tensor: &'a HostTensor) -> Self {
+        Self {
+            name,
+            dtype: "F32",
+            shape: tensor.shape.clone(),
+            bytes: Cow::Borrowed(bytemuck::cast_slice(&tensor.data)),
+        }
+    }
+}
 
 /// A file's tensors and the text entries of its header.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TensorFile {
     /// Text entries.
     pub metadata: BTreeMap<String, String>,
-    /// Tensors of 32-bit reals, and single 64-bit integers.
+    /// Tensors of 32-bit reals, and single 64-bit integers; in the file also kernels in eight bits.
     pub state: StateDict,
 }
 
 impl TensorFile {
-    /// Writes the file. The integers come first, so that everything is aligned.
+    /// Writes the file.
     ///
     /// # Errors
     /// If the writer fails.
     pub fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
+        self.write_entries(writer, |name, tensor| {
+            vec![Entry::reals(name.into(), tensor)]
+        })
+    }
+
+    /// Writes the file with kernels and matrices in eight bits, which [`TensorFile::load`] turns back into 32.
+    ///
+    /// # Errors
+    /// If the writer fails.
+    pub fn write_compact(&self, writer: &mut dyn Write) -> io::Result<()> {
+        self.write_entries(writer, |name, tensor| match EightBits::of(tensor) {
+            None => vec![Entry::reals(name.into(), tensor)],
+            Some(eight) => vec![
+                Entry {
+                    name: name.into(),
+                    dtype: "I8",
+                    shape: tensor.shape.clone(),
+                    bytes: Cow::Owned(bytemuck::cast_slice(&eight.multiples).to_vec()),
+                },
+                Entry {
+                    name: format!("{name}{STEPS}"),
+                    dtype: "F32",
+                    shape: vec![eight.steps.len()],
+                    bytes: Cow::Owned(bytemuck::cast_slice(&eight.steps).to_vec()),
+                },
+            ],
+        })
+    }
+
+    /// The widest numbers come first, so that everything is aligned.
+    fn write_entries<'a>(
+        &'a self,
+        writer: &mut dyn Write,
+        of: impl Fn(&str, &'a HostTensor) -> Vec<Entry<'a>>,
+    ) -> io::Result<()> {
         let StateDict { tensors, counters } = &self.state;
+        let counter = |(name, counter): (&String, &'a i64)| Entry {
+            name: name.clone(),
+            dtype: "I64",
+            shape: Vec::new(),
+            bytes: Cow::Borrowed(bytemuck::bytes_of(counter)),
+        };
+        let mut entries: Vec<Entry> = counters.iter().map(counter).collect();
+        entries.extend(tensors.iter().flat_map(|(name, tensor)| of(name, tensor)));
+        entries.sort_by_key(|entry| ["I64", "F32", "I8"].iter().position(|d| *d == entry.dtype));
         let mut header = Map::new();
         if !self.metadata.is_empty() {
             header.insert("__metadata__".into(), json!(self.metadata));
         }
         let mut end = 0;
-        let mut describe = |name: &str, dtype: &str, shape: &[usize], bytes: usize| {
-            let offsets = [end, end + bytes];
-            end += bytes;
+        for Entry {
+            name,
+            dtype,
+            shape,
+            bytes,
+        } in &entries
+        {
+            let offsets = [end, end + bytes.len()];
+            end += bytes.len();
             let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
-            header.insert(name.into(), entry);
-        };
-        for name in counters.keys() {
-            describe(name, "I64", &[], size_of::<i64>());
-        }
-        for (name, tensor) in tensors {
-            let bytes = size_of_val(tensor.data.as_slice());
-            describe(name, "F32", &tensor.shape, bytes);
+            header.insert(name.clone(), entry);
         }
         let mut header = serde_json::to_vec(&Value::Object(header))?;
         header.resize(header.len().next_multiple_of(8), b' ');
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
-        for counter in counters.values() {
-            writer.write_all(&counter.to_le_bytes())?;
-        }
-        for tensor in tensors.values() {
-            writer.write_all(bytemuck::cast_slice(&tensor.data))?;
-        }
-        Ok(())
+        entries
+            .iter()
+            .try_for_each(|entry| writer.write_all(&entry.bytes))
     }
 
     /// Reads a file; `what` it should be is named in errors.
@@ -70,7 +130,11 @@ impl TensorFile {
         Self::parse(&bytes).map_err(|why| Error::Data(format!("{what} {}: {why}", path.display())))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads a file from memory.
+    ///
+    /// # Errors
+    /// What is wrong with it, for a message that names it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(explain)?;
         let file = SafeTensors::deserialize(bytes).map_err(explain)?;
         let mut contents = Self {
@@ -82,6 +146,7 @@ impl TensorFile {
                 .collect(),
             ..Self::default()
         };
+        let mut eight_bits = Vec::new();
         for (name, view) in file.tensors() {
             match (view.dtype(), view.shape()) {
                 (Dtype::F32, shape) => {
@@ -93,12 +158,25 @@ impl TensorFile {
                     let number = bytemuck::pod_read_unaligned(view.data());
                     contents.state.counters.insert(name, number);
                 }
+                (Dtype::I8, shape) => {
+                    let multiples: Vec<i8> = bytemuck::pod_collect_to_vec(view.data());
+                    eight_bits.push((name, shape.to_vec(), multiples));
+                }
                 (dtype, shape) => {
                     return Err(format!(
                         "tensor {name} is {dtype:?} of shape {shape:?}, where 32-bit reals are expected"
                     ));
                 }
             }
+        }
+        for (name, shape, multiples) in eight_bits {
+            let tensors = &mut contents.state.tensors;
+            let steps = tensors.remove(&format!("{name}{STEPS}"));
+            let steps = steps.map(|steps| steps.data).unwrap_or_default();
+            let numbers = EightBits { multiples, steps }.numbers(&shape);
+            let numbers =
+                numbers.ok_or_else(|| format!("it is damaged: tensor {name} lacks its steps"))?;
+            tensors.insert(name, numbers);
         }
         Ok(contents)
     }

@@ -100,6 +100,29 @@ impl Checkpoint {
     /// # Errors
     /// If a tensor holds a number that is not finite, or the file cannot be written.
     pub fn save(self, path: &Path) -> Result<()> {
+        self.store(path, TensorFile::write)
+    }
+
+    /// Writes what drawing needs and no more, whole or not at all: the generator, its moving average where there is one,
+    /// and the encoder, kernels in eight bits. Reading it back is [`Checkpoint::load`].
+    ///
+    /// # Errors
+    /// As [`Checkpoint::save`].
+    pub fn save_compact(mut self, path: &Path) -> Result<()> {
+        self.networks.use_average();
+        let draws = |name: &str| name.starts_with("G.") || name.starts_with("E.");
+        self.networks.tensors.retain(|name, _| draws(name));
+        self.networks.counters.retain(|name, _| draws(name));
+        self.moments.clear();
+        self.progress.adam_steps.clear();
+        self.store(path, TensorFile::write_compact)
+    }
+
+    fn store(
+        self,
+        path: &Path,
+        write: fn(&TensorFile, &mut dyn std::io::Write) -> std::io::Result<()>,
+    ) -> Result<()> {
         self.refuse_non_finite()?;
         let metadata = Metadata {
             format: FORMAT,
@@ -117,7 +140,7 @@ impl Checkpoint {
         let moments = self.moments.into_iter();
         let moments = moments.map(|(name, moment)| (format!("{MOMENTS}{name}"), moment));
         file.state.tensors.extend(moments);
-        write_durably(path, |writer| file.write(writer))
+        write_durably(path, |writer| write(&file, writer))
     }
 
     fn refuse_non_finite(&self) -> Result<()> {
