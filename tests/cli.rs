@@ -65,8 +65,10 @@ fn empty_folder() -> tempfile::TempDir {
 fn help_says_what_there_is() {
     let helps = [
         "",
+        "demo",
         "train",
         "synth",
+        "eval",
         "paint",
         "watch",
         "check",

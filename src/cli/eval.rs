@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use spadework::eval::{Compared, Evaluation, Likeness, Questions, Sheets, evaluate};
 use spadework::gpu::Gpu;
 use spadework::picture;
-use spadework::train::Checkpoint;
 use spadework::{Error, Generator, Result};
 
 /// Options of `eval`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint of the generator, or folder of a run for its newest one; it must be trained on built-in landscapes
+    /// Checkpoint of a generator of built-in landscapes, or folder of a run [default: the one that comes with the program]
     #[arg(value_name = "CHECKPOINT")]
-    checkpoint: PathBuf,
+    checkpoint: Option<PathBuf>,
     /// Held-out scenes to judge by
     #[arg(long, value_name = "N", default_value_t = 32)]
     scenes: usize,
@@ -34,7 +33,7 @@ pub struct Args {
 
 /// Evaluates a generator.
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
-    let checkpoint = Checkpoint::load(&args.checkpoint)?;
+    let checkpoint = super::checkpoint(args.checkpoint.as_deref())?;
     let questions = Questions {
         scenes: args.scenes,
         seeds: args.seeds,

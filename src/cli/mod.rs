@@ -3,6 +3,7 @@
 //! Results go to standard output, progress and errors to standard error. All work is done by the library.
 
 mod check;
+mod demo;
 mod devices;
 mod eval;
 mod export;
@@ -21,11 +22,13 @@ mod train;
 mod watch;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use spadework::train::Checkpoint;
 use spadework::{Error, Result};
 
 /// Semantic image synthesis (SPADE) on any GPU: train on photographs with label maps, turn label maps into pictures.
@@ -52,6 +55,8 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// A first look: landscapes in many styles, and a network that learns, as a page of pictures
+    Demo(demo::Args),
     /// List adapters: limits, features, and which kernels they would run
     Devices(devices::Args),
     /// Read a data set and report everything wrong with it, and what is in it
@@ -59,7 +64,7 @@ enum Command {
     /// Train on photographs with label maps, or on built-in landscapes
     Train(Box<train::Args>),
     /// Turn label maps into pictures
-    #[command(after_help = synth::EXAMPLES)]
+    #[command(after_help = synth::EXAMPLES, allow_missing_positional = true)]
     Synth(synth::Args),
     /// Judge a generator of the built-in landscapes by pictures whose truth is known
     Eval(eval::Args),
@@ -86,6 +91,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let adapter = cli.global.adapter.as_deref();
     let done = match cli.command {
+        Command::Demo(args) => demo::run(&args, adapter),
         Command::Devices(args) => devices::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Train(args) => train::run(args, adapter),
@@ -108,6 +114,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The checkpoint that was named, or the model that comes with the program.
+fn checkpoint(named: Option<&Path>) -> Result<Checkpoint> {
+    named.map_or_else(Checkpoint::shipped, Checkpoint::load)
 }
 
 /// One clear line, in red where colours are shown.

@@ -2,21 +2,31 @@
 
 use std::path::PathBuf;
 
+use spadework::train::Checkpoint;
+use spadework::train::checkpoint::SHIPPED;
 use spadework::{Error, Result, app};
 
 /// Options of `paint`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint of the generator, or folder of a run for its newest one; can also be opened in the window
+    /// Checkpoint of the generator, or folder of a run for its newest one [default: the one that comes with the program]
     #[arg(value_name = "CHECKPOINT")]
     checkpoint: Option<PathBuf>,
 }
 
 /// Opens the window.
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
-    if let Some(path) = args.checkpoint.as_deref().filter(|path| !path.exists()) {
+    if let Some(path) = args
+        .checkpoint
+        .as_deref()
+        .filter(|path| !path.exists() && path.as_os_str() != SHIPPED)
+    {
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         return Err(Error::io("cannot read", path, missing));
     }
-    app::paint(args.checkpoint.clone(), adapter.map(String::from))
+    let shipped = Checkpoint::HAS_SHIPPED.then(|| SHIPPED.into());
+    app::paint(
+        args.checkpoint.clone().or(shipped),
+        adapter.map(String::from),
+    )
 }

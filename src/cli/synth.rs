@@ -8,7 +8,6 @@ use std::time::Instant;
 use serde::Serialize;
 use spadework::config::SpadeNorm;
 use spadework::gpu::Gpu;
-use spadework::train::Checkpoint;
 use spadework::{Error, Generator, Layout, Result, picture};
 
 use super::jobs::{Job, Learned, What};
@@ -16,6 +15,7 @@ use super::style;
 
 /// Shown below the options.
 pub const EXAMPLES: &str = "Examples:
+  spadework synth map.png --out picture.png
   spadework synth runs/street street/val_label --out pictures
   spadework synth runs/street map.png --out pictures --style-seed 7 --samples 4
   spadework synth runs/street map.png --out dusk.png --style-image dusk.jpg
@@ -25,9 +25,9 @@ pub const EXAMPLES: &str = "Examples:
 /// Options of `synth`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint of the generator, or folder of a run for its newest one
+    /// Checkpoint of the generator, or folder of a run for its newest one [default: the one that comes with the program]
     #[arg(value_name = "CHECKPOINT")]
-    checkpoint: PathBuf,
+    checkpoint: Option<PathBuf>,
     /// What to draw
     #[command(flatten)]
     what: What,
@@ -69,7 +69,7 @@ struct Drawn<'a> {
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     args.styles.validate()?;
     let gpu = Gpu::open(adapter)?;
-    let mut checkpoint = Checkpoint::load(&args.checkpoint)?;
+    let mut checkpoint = super::checkpoint(args.checkpoint.as_deref())?;
     if args.no_ema {
         checkpoint.networks.take_average();
     }

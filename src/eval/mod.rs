@@ -13,7 +13,8 @@ mod scene;
 
 pub use answer::{Compared, Diversity, Edited, Evaluation, Likeness, Walk};
 pub use baseline::Baselines;
-pub use scene::Truth;
+pub use edit::{Edit, change_a_region};
+pub use scene::{Truth, layout_of};
 
 use crate::data::landscape::CLASSES;
 use crate::picture::Picture;

@@ -13,10 +13,12 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde::{Deserialize, Serialize};
 
+use super::run::METRICS;
 use super::run::{sheet_name, sheet_steps};
 use super::write_durably;
 use crate::{Error, Result};
-use chart::{Chart, Point};
+pub use chart::Chart;
+use chart::Point;
 
 /// Where the pictures of a page are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +49,11 @@ struct Line {
 
 /// A sample sheet.
 #[derive(Serialize)]
-struct Sheet {
-    step: u64,
-    source: String,
+pub struct Sheet {
+    /// Its iteration.
+    pub step: u64,
+    /// Address of the picture.
+    pub source: String,
 }
 
 /// What the template shows.
@@ -80,7 +84,7 @@ pub fn write(root: &Path, is_training: bool) -> Result<()> {
 pub fn page(root: &Path, pictures: Pictures) -> Result<String> {
     let config = root.join("config.toml");
     let config = fs::read_to_string(&config).map_err(|e| Error::io("cannot read", &config, e))?;
-    let lines = lines(&root.join("metrics.jsonl"))?;
+    let lines = lines(&root.join(METRICS))?;
     let name = root.canonicalize().ok();
     let name = name.as_deref().unwrap_or(root).file_name();
     let page = Page {
@@ -136,6 +140,22 @@ fn facts(lines: &[Line]) -> Vec<[String; 2]> {
     .into()
 }
 
+/// The curves of a run's losses.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn curves(root: &Path) -> Result<Vec<Chart>> {
+    Ok(charts(&lines(&root.join(METRICS))?))
+}
+
+/// The curves of a run's losses as one drawing that needs no page.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn drawing(root: &Path) -> Result<String> {
+    Ok(chart::drawing(&curves(root)?))
+}
+
 /// A chart for each loss, those of the discriminator last.
 fn charts(lines: &[Line]) -> Vec<Chart> {
     let mut names: Vec<&String> = Vec::new();
@@ -159,8 +179,11 @@ fn charts(lines: &[Line]) -> Vec<Chart> {
     names.into_iter().filter_map(chart).collect()
 }
 
-/// Sheets, the newest first.
-fn sheets(root: &Path, pictures: Pictures) -> Result<Vec<Sheet>> {
+/// Sample sheets of a run, the newest first.
+///
+/// # Errors
+/// If they cannot be listed or read.
+pub fn sheets(root: &Path, pictures: Pictures) -> Result<Vec<Sheet>> {
     let mut steps = sheet_steps(root)?;
     steps.sort_unstable_by_key(|&step| std::cmp::Reverse(step));
     let name = |step: u64| format!("samples/{}", sheet_name(step));
@@ -186,7 +209,10 @@ fn spread(steps: &[u64], most: usize) -> Vec<u64> {
 }
 
 /// A picture as an address that holds it.
-fn embedded(path: &Path) -> Result<String> {
+///
+/// # Errors
+/// If it cannot be read.
+pub fn embedded(path: &Path) -> Result<String> {
     let bytes = fs::read(path).map_err(|e| Error::io("cannot read", path, e))?;
     Ok(format!("data:image/png;base64,{}", base64(&bytes)))
 }

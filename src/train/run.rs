@@ -30,7 +30,7 @@ pub struct RunFolder {
 }
 
 /// Losses for programs.
-const METRICS: &str = "metrics.jsonl";
+pub(super) const METRICS: &str = "metrics.jsonl";
 /// Settings that were changed on the way.
 pub const CHANGES: &str = "changes.jsonl";
 /// Losses as the official code writes them.

@@ -54,6 +54,39 @@ impl Chart {
     }
 }
 
+/// Charts in two columns, as a file of its own.
+pub(super) fn drawing(charts: &[Chart]) -> String {
+    // Room for a title above each.
+    let (column, row) = (WIDTH + 10.0, HEIGHT + 24.0);
+    let height = row * charts.len().div_ceil(2) as f64;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" width=\"{}\" height=\"{height}\">\
+         <style>text{{font:10.5px sans-serif;fill:#667085}}.y{{text-anchor:end}}.x{{text-anchor:middle}}\
+         .grid{{stroke:#c8cdd6;fill:none}}.band{{fill:#2563c9;opacity:.18}}\
+         .line{{stroke:#2563c9;fill:none;stroke-width:1.6}}.dot{{fill:#2563c9}}</style>",
+        2.0 * column,
+        2.0 * column
+    );
+    for (i, chart) in charts.iter().enumerate() {
+        let (x, y) = (column * (i % 2) as f64, row * (i / 2) as f64);
+        let placed = format!(
+            "<svg x=\"{x}\" y=\"{}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" ",
+            y + 20.0
+        );
+        // Writing to a string cannot fail.
+        let _ = write!(
+            svg,
+            "<text x=\"{}\" y=\"{}\">{} {}</text>{}",
+            x + LEFT,
+            y + 14.0,
+            chart.name,
+            chart.latest,
+            chart.svg.replacen("<svg ", &placed, 1)
+        );
+    }
+    svg + "</svg>\n"
+}
+
 fn columns(points: &[Point]) -> Vec<Column> {
     let per_column = points.len().div_ceil(COLUMNS);
     let column = |points: &[Point]| {
