@@ -6,16 +6,23 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use spadework::train::Checkpoint;
 
 /// A display that nobody looks at.
 struct Display {
     server: Child,
     name: String,
+    /// Servers that start at the same time may choose the same number.
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Display {
     fn open() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut server = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", "1280x720x24"])
             .stdout(Stdio::piped())
@@ -27,7 +34,11 @@ impl Display {
             .read_line(&mut line)
             .unwrap();
         let name = format!(":{}", line.trim());
-        Self { server, name }
+        Self {
+            server,
+            name,
+            _turn: turn,
+        }
     }
 
     fn tool(&self, line: &str) -> bool {
@@ -123,7 +134,7 @@ fn wait_for(path: &Path, time: Duration) -> bool {
 
 fn model(dir: &Path) -> PathBuf {
     let run = dir.join("run");
-    let line = "train --landscapes 6 --preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --no-vgg-loss \
+    let line = "train --landscapes 6 --preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --no-vgg-loss --use-vae \
                 --init-variance 1 --samples 1 --max-steps 1 --out";
     let mut train = Command::new(env!("CARGO_BIN_EXE_spadework"));
     let train = train.args(line.split_whitespace()).arg(&run);
@@ -154,6 +165,8 @@ fn three_classes_painted_saved_and_opened_again_are_the_same() {
     stroke("7", 300);
     stroke("8", 380);
     stroke("0", 460);
+    // Another style.
+    display.act(&["key d"]);
     let layout = file("layout.png");
     let bytes = painter.save("key ctrl+s", layout.clone());
     let after = painter.save("key ctrl+e", file("after.png"));
@@ -165,17 +178,76 @@ fn three_classes_painted_saved_and_opened_again_are_the_same() {
         assert!(ids.contains(&class), "class {class} was painted");
     }
     let painter = Painter::open(&display, &model, &home);
-    painter.save("key ctrl+e", file("first.png"));
+    let first = painter.save("key ctrl+e", file("first.png"));
+    assert_ne!(first, after);
     display.act(&["key ctrl+o"]);
     std::thread::sleep(Duration::from_millis(500));
     display.write(&layout);
     std::thread::sleep(Duration::from_secs(2));
     let again = painter.save("key ctrl+shift+s", file("again.png"));
     assert_eq!(again, bytes);
+    let restored = painter.save("key ctrl+e", file("restored.png"));
+    assert!(restored == after, "layout and style are those of before");
     painter.close();
     let left = std::fs::read_dir(home.join("spadework")).unwrap();
     let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["window.json"], "nothing unsaved is left behind");
+}
+
+#[test]
+#[ignore = "needs Xvfb and xdotool"]
+fn a_training_in_a_window_is_paused_stepped_and_closed_whole() {
+    let display = Display::open();
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let line = "train --landscapes 6 --preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --no-vgg-loss \
+                --niter 10000 --print-freq 1 --samples 1 --window --out";
+    let mut program = Command::new(env!("CARGO_BIN_EXE_spadework"))
+        .args(line.split_whitespace())
+        .arg(&run)
+        .env("DISPLAY", &display.name)
+        .env_remove("WAYLAND_DISPLAY")
+        .env("XDG_STATE_HOME", dir.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(display.tool("search --sync --onlyvisible --name Spadework windowfocus"));
+    let metrics = run.join("metrics.jsonl");
+    let steps = || {
+        let text = std::fs::read_to_string(&metrics).unwrap_or_default();
+        text.lines().count()
+    };
+    let start = Instant::now();
+    while steps() < 3 {
+        assert!(start.elapsed() < Duration::from_secs(120), "training runs");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // The iteration under way ends before the pause.
+    display.act(&["key p"]);
+    std::thread::sleep(Duration::from_secs(5));
+    let paused = steps();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(steps(), paused);
+    display.act(&["key period"]);
+    let start = Instant::now();
+    while steps() == paused {
+        assert!(start.elapsed() < Duration::from_secs(60), "a single step");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(steps(), paused + 1);
+    display.act(&["key p"]);
+    let start = Instant::now();
+    while steps() < paused + 3 {
+        assert!(start.elapsed() < Duration::from_secs(60), "it goes on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    display.act(&["key ctrl+q"]);
+    assert_eq!(program.wait().unwrap().code(), Some(130));
+    let checkpoint = Checkpoint::load(&run).unwrap();
+    assert_eq!(checkpoint.progress.step, steps() as u64);
+    let sheet = format!("samples/step-{:08}.png", checkpoint.progress.step);
+    assert!(run.join(sheet).exists());
 }
 
 fn png_samples(path: &Path) -> Vec<u8> {

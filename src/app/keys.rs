@@ -15,6 +15,8 @@ const POINTER: [(&str, &str); 5] = [
 
 /// Width of a column.
 const COLUMN: f32 = 270.0;
+/// Space between columns.
+const GAP: f32 = 28.0;
 
 /// Draws the sheet; false once it is closed.
 pub fn ui(ui: &mut Ui) -> bool {
@@ -32,16 +34,18 @@ pub fn ui(ui: &mut Ui) -> bool {
         ui.add_space(8.0);
         // In small windows, or with large writing, it is scrolled.
         let room = ui.ctx().content_rect().size() - vec2(64.0, 110.0);
+        // Where they do not all fit, two columns do, beside the scroll bar.
+        let width = ((room.x - GAP) / 2.0 - 10.0).clamp(120.0, COLUMN);
         let scroll = ScrollArea::both().max_width(room.x).max_height(room.y);
         scroll.show(ui, |ui| {
             ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing.x = 28.0;
+                ui.spacing_mut().item_spacing.x = GAP;
                 for titles in [
                     &["File", "Edit"][..],
                     &["Tools", "Style"],
                     &["View", "Help"],
                 ] {
-                    ui.vertical(|ui| column_ui(ui, titles));
+                    ui.vertical(|ui| column_ui(ui, titles, width));
                 }
             })
         });
@@ -49,11 +53,11 @@ pub fn ui(ui: &mut Ui) -> bool {
     open && !modal.should_close()
 }
 
-fn column_ui(ui: &mut Ui, titles: &[&str]) {
+fn column_ui(ui: &mut Ui, titles: &[&str], width: f32) {
     ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
     // Rows of writing, not of controls.
     ui.spacing_mut().interact_size.y = 18.0;
-    ui.set_width(COLUMN);
+    ui.set_width(width);
     for section in SECTIONS
         .iter()
         .filter(|section| titles.contains(&section.title))

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use eframe::egui::{
     self, Align, Align2, CentralPanel, Color32, Context, Frame, Key, Layout, Margin, Modifiers,
     Panel, Pos2, Rect, RichText, Role, Sense, Slider, Stroke, StrokeKind, TextStyle, TextureHandle,
-    TextureOptions, Ui, WidgetInfo, pos2, vec2,
+    TextureOptions, Ui, ViewportCommand, WidgetInfo, pos2, vec2,
 };
 
 use super::curves::{Curves, Look, Marks};
@@ -335,6 +335,9 @@ impl Monitor {
         }
         if window.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z)) {
             self.undo();
+        }
+        if window.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Q)) {
+            window.send_viewport_cmd(ViewportCommand::Close);
         }
         let pressed = |key| window.input_mut(|input| input.consume_key(Modifiers::NONE, key));
         let last = self.sheets.len().saturating_sub(1);
