@@ -61,6 +61,22 @@ fn empty_folder() -> tempfile::TempDir {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn without_a_command_or_a_display_it_helps() {
+    let mut command = spadework("");
+    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let text = stderr(&output);
+    assert!(
+        text.contains("Usage: spadework") && text.contains("demo"),
+        "{text}"
+    );
+    assert!(!text.contains('\x1b'), "{text}");
+}
+
+#[test]
 #[cfg_attr(not(feature = "window"), ignore = "the help shows every command")]
 fn help_says_what_there_is() {
     let helps = [

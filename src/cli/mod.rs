@@ -25,7 +25,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use spadework::train::Checkpoint;
@@ -35,14 +35,15 @@ use spadework::{Error, Result};
 #[derive(Parser)]
 #[command(name = "spadework", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failure, 2 wrong usage, 3 bad data, 4 no usable device, \
+    after_help = "Without a command the painter opens, with the model that comes with the program.\n\n\
+                        Exit codes: 0 done, 1 failure, 2 wrong usage, 3 bad data, 4 no usable device, \
                         130 interrupted after saving."
 )]
 struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// Options of every subcommand.
@@ -90,7 +91,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let adapter = cli.global.adapter.as_deref();
-    let done = match cli.command {
+    let Some(command) = cli.command.or_else(alone) else {
+        // What clap says where a subcommand must be given.
+        let help = Cli::command().render_help().ansi().to_string();
+        let _ = anstream::stderr().write_all(help.as_bytes());
+        return ExitCode::from(2);
+    };
+    let done = match command {
         Command::Demo(args) => demo::run(&args, adapter),
         Command::Devices(args) => devices::run(&args),
         Command::Check(args) => check::run(&args),
@@ -114,6 +121,22 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// What the program does without a subcommand: it paints with the model that comes with it, where there is a display.
+fn alone() -> Option<Command> {
+    #[cfg(feature = "window")]
+    if Checkpoint::HAS_SHIPPED && has_display() {
+        return Some(Command::Paint(paint::Args::default()));
+    }
+    None
+}
+
+/// Whether windows can be shown. Only free desktops leave it open.
+#[cfg(feature = "window")]
+fn has_display() -> bool {
+    let names = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(any(windows, target_os = "macos")) || ["WAYLAND_DISPLAY", "DISPLAY"].into_iter().any(names)
 }
 
 /// The checkpoint that was named, or the model that comes with the program.
@@ -180,9 +203,7 @@ fn size(text: &str) -> Result<[usize; 2], String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::{Cli, size};
+    use super::{Cli, CommandFactory, size};
 
     #[test]
     fn sizes_are_two_sides_or_that_of_a_square() {

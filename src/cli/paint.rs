@@ -7,7 +7,7 @@ use spadework::train::checkpoint::SHIPPED;
 use spadework::{Error, Result, app};
 
 /// Options of `paint`.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Args {
     /// Checkpoint of the generator, or folder of a run for its newest one [default: the one that comes with the program]
     #[arg(value_name = "CHECKPOINT")]
