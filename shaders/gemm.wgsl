@@ -2,6 +2,7 @@
 //   nn   y[tap][row][j]  = sum over k of a[row][k] * w[tap][k][from + j]
 //   tn   dw[tap][k][from + j] = sum over rows of a[row][k] * d[tap][row][d_from + j]
 //   nt   da[row][k] (+)= sum over taps and j of d[tap][row][d_from + j] * w[tap][k][from + j]
+// Of all taps, those from `first_tap` on take part; y and d hold them alone.
 // k runs over hidden channels, j over a block of output channels. nn: 4 rows x 4 columns an invocation; tn and nt: 4 k.
 {% include "prelude.wgsl" %}
 
@@ -16,6 +17,7 @@ struct Params {
     d_stride: u32,  // width of a row of y or d
     d_from: u32,
     accumulate: u32,
+    first_tap: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -40,7 +42,7 @@ fn {{ entry }}(
     let a_at{{ r }} = min(row + {{ r }}u, p.rows - 1u) * p.inner4;
     var sum{{ r }} = vec4<f32>();
 {% endfor %}
-    var w_at = tap * p.inner4 * 4u * p.w_stride + p.w_from + j;
+    var w_at = (p.first_tap + tap) * p.inner4 * 4u * p.w_stride + p.w_from + j;
     for (var k = 0u; k < p.inner4; k++) {
 {% for s in range(4) %}
         let w{{ s }} = b[w_at + {{ s }}u * p.w_stride];
@@ -70,7 +72,7 @@ fn {{ entry }}(
         sum{{ s }} += left[{{ s }}] * right;
 {% endfor %}
     }
-    let at = (tap * p.inner4 + k) * 4u * p.w_stride + p.w_from + j;
+    let at = ((p.first_tap + tap) * p.inner4 + k) * 4u * p.w_stride + p.w_from + j;
 {% for s in range(4) %}
     y[at + {{ s }}u * p.w_stride] = sum{{ s }};
 {% endfor %}
@@ -80,7 +82,7 @@ fn {{ entry }}(
     var sum = vec4<f32>();
     for (var tap = 0u; tap < p.taps; tap++) {
         let d_at = (tap * p.rows + row) * p.d_stride + p.d_from;
-        let w_at = (tap * p.inner4 + k) * 4u * p.w_stride + p.w_from;
+        let w_at = ((p.first_tap + tap) * p.inner4 + k) * 4u * p.w_stride + p.w_from;
         for (var j = 0u; j < p.cols4; j++) {
             let d = a[d_at + j];
             sum += vec4<f32>(

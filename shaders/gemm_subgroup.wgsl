@@ -20,6 +20,7 @@ struct Params {
     d_stride: u32,
     d_from: u32,
     accumulate: u32,
+    first_tap: u32,
     x_row: u32,
     x_block: u32,
     w_row: u32,
@@ -47,6 +48,7 @@ fn {{ entry }}(
     let x_block = p.x_block;
     let w_row = p.w_row;
     let w_block = p.w_block;
+    let first_tap = p.first_tap;
 {% if entry == "tn" %}
 {% set across = wide %}
 {% set along = 4 %}
@@ -94,7 +96,7 @@ fn {{ entry }}(
     if j{{ j }} < cols4 {
 {% for o in range(along * 4) %}
         if first_k + {{ o // 4 }}u < inner4 {
-            y[((tap * inner4 + first_k) * 4u + {{ o }}u) * p.weight4 + p.w_from + j{{ j }}] = vec4<f32>(s{{ o }}_{{ j * 4 }}, s{{ o }}_{{ j * 4 + 1 }}, s{{ o }}_{{ j * 4 + 2 }}, s{{ o }}_{{ j * 4 + 3 }});
+            y[(((first_tap + tap) * inner4 + first_k) * 4u + {{ o }}u) * p.weight4 + p.w_from + j{{ j }}] = vec4<f32>(s{{ o }}_{{ j * 4 }}, s{{ o }}_{{ j * 4 + 1 }}, s{{ o }}_{{ j * 4 + 2 }}, s{{ o }}_{{ j * 4 + 3 }});
         }
 {% endfor %}
     }
@@ -135,7 +137,7 @@ fn {{ entry }}(
     let x_base{{ i }} = (tap * rows + x_lane{{ i }}) * x_row;
 {% endfor %}
 {% endif %}
-    let w_tap = tap * inner4 * 4u * w_row;
+    let w_tap = (first_tap + tap) * inner4 * 4u * w_row;
     for (var k = 0u; k < depth; k++) {
         let x_column = column(x_first + k, x_block);
 {% for i in range(wide) %}

@@ -16,6 +16,8 @@ struct Params {
     taps: u32,
     lower: u32,   // rows of a tap: windows of the lower table
     from_c: u32,
+    first_tap: u32, // of this pass; the first pass starts from the bias
+    end_tap: u32,
 {% if keep is defined %}
     c4: u32,
     rows: u32,    // of the kept table
@@ -33,6 +35,9 @@ struct Params {
 {% elif entry == "bias" %}
     tiles: u32,
     from_c: u32,
+{% else %}
+    first_row: u32, // of the pass: rows of a table of windows by tap and channel
+    rows: u32,
 {% endif %}
 }
 
@@ -122,18 +127,20 @@ fn {{ entry }}(
 {% else %}
     var sum = b_gamma[p.from_c + j];
 {% endif %}
+{% if keep is defined %}
+    let at = (j / p.cols * p.rows + rows_of[win]) * p.c4 + p.from_c + j % p.cols;
+{% else %}
+    let at = i;
+{% endif %}
+    if p.first_tap > 0u { sum = gb[at]; }
     let symbols = t[SYMBOLS] + win * p.taps;
-    for (var tap = 0u; tap < p.taps; tap++) {
+    for (var tap = p.first_tap; tap < p.end_tap; tap++) {
         let symbol = t[symbols + tap];
         if symbol != OUTSIDE {
-            sum += products[(tap * p.lower + (symbol & ID_MASK)) * width + j];
+            sum += products[((tap - p.first_tap) * p.lower + (symbol & ID_MASK)) * width + j];
         }
     }
-{% if keep is defined %}
-    gb[(j / p.cols * p.rows + rows_of[win]) * p.c4 + p.from_c + j % p.cols] = sum;
-{% else %}
-    gb[i] = sum;
-{% endif %}
+    gb[at] = sum;
 {% elif entry == "apply" %}
     let j = i % p.cols;
     let first = i / p.cols * 4u;
@@ -214,7 +221,9 @@ fn {{ entry }}(
     }
 {% elif entry == "taps_chunk" %}
     let width = 2u * p.cols;
-    let span = chunk_items(WINDOWS_OF, i / width);
+    let chunk = row_chunks(WINDOWS_OF, p.first_row).x + i / width;
+    if chunk >= row_chunks(WINDOWS_OF, p.first_row + p.rows - 1u).y { return; }
+    let span = chunk_items(WINDOWS_OF, chunk);
     var sum = vec4<f32>();
     for (var at = span.x; at < span.y; at++) {
         sum += rows[t[at] * width + i % width];
@@ -222,10 +231,11 @@ fn {{ entry }}(
     sums[i] = sum;
 {% else %}
     let width = 2u * p.cols;
-    let chunks = row_chunks(WINDOWS_OF, i / width);
+    let before = row_chunks(WINDOWS_OF, p.first_row).x;
+    let chunks = row_chunks(WINDOWS_OF, p.first_row + i / width);
     var sum = vec4<f32>();
     for (var chunk = chunks.x; chunk < chunks.y; chunk++) {
-        sum += rows[chunk * width + i % width];
+        sum += rows[(chunk - before) * width + i % width];
     }
     sums[i] = sum;
 {% endif %}

@@ -4,10 +4,13 @@ mod common;
 
 use common::*;
 use spadework::cpu;
+use spadework::gpu::Gpu;
+use spadework::graph::plan::Target;
 use spadework::graph::{Graph, Shape, Ty};
 use spadework::ops::norm::{EpsRule, Norm};
 use spadework::ops::{Case, Op, Real, Tensor, all_cases};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Runs a case with its padding lanes set to `padding`; returns nothing, panics on the first difference.
 fn check(case: &Case, padding: f32) {
@@ -26,11 +29,22 @@ fn check(case: &Case, padding: f32) {
     let results: Vec<Ty> = want_types(&graph);
     let cost = case.op.cost(&types, &results);
     let sums = (cost.macs + cost.adds) as f64;
-    for gpu in gpus() {
-        let got = run_on(gpu, &graph, &dense, &index);
+    // With the smaller workspace blocked operations go through it a vector of channels and a tap at a time.
+    let workspaces = |gpu: &'static Arc<Gpu>| {
+        [gpu.target().workspace_bytes, 64].map(|workspace_bytes| (gpu, workspace_bytes))
+    };
+    for (gpu, workspace_bytes) in gpus().iter().flat_map(workspaces) {
+        let target = Target {
+            workspace_bytes,
+            ..gpu.target()
+        };
+        let got = run_for(gpu, &target, &graph, &dense, &index);
         for (name, want) in &want {
             let shape = want.shape();
-            let what = format!("{:?} {:?} ({}) {name}", gpu.family, case.op, case.name);
+            let what = format!(
+                "{:?} {:?} ({}) {name}, {workspace_bytes} bytes",
+                gpu.family, case.op, case.name
+            );
             let numbers = Tensor::from_device(shape, &got[name]);
             let terms = (sums / shape.len() as f64).max(1.0);
             let limit = tolerance(terms, max_abs(want.data()));

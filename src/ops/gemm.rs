@@ -8,8 +8,10 @@ use super::texels::{HEIGHT, Texels, WIDTH};
 pub(crate) struct Block {
     /// Kernels of which family.
     pub family: Family,
+    /// Taps that take part: the first, and how many.
+    pub taps: (usize, usize),
     /// Taps of the kernel.
-    pub taps: usize,
+    pub all_taps: usize,
     /// Rows: distinct windows.
     pub rows: usize,
     /// Hidden channels, in `vec4`.
@@ -37,7 +39,7 @@ const ALONG: usize = 4;
 
 impl Block {
     fn weight(&self, binding: Binding) -> Texels {
-        Texels::new(binding, self.taps * self.inner4 * 4, self.c4)
+        Texels::new(binding, self.all_taps * self.inner4 * 4, self.c4)
     }
 
     fn hidden(&self, binding: Binding) -> Texels {
@@ -47,16 +49,23 @@ impl Block {
     fn products_texels(&self, binding: Binding) -> Texels {
         // However wide its blocks are, a matrix that fits the workspace wastes at most one layer for each column block.
         let full = (self.products_words / 4).div_ceil(WIDTH * HEIGHT);
-        Texels::new(binding, self.taps * self.rows, self.stride4)
+        Texels::new(binding, self.taps.1 * self.rows, self.stride4)
             .reserve(full + (2 * self.c4).div_ceil(WIDTH) + 1)
     }
 
-    fn plain(&self, entry: &'static str, items: usize, bindings: [Binding; 3]) -> Dispatch {
+    fn plain(
+        &self,
+        entry: &'static str,
+        items: usize,
+        bindings: [Binding; 3],
+        accumulate: bool,
+    ) -> Dispatch {
         Dispatch::new("gemm", entry)
             .bind(&bindings)
             .items(items)
-            .params(&[self.taps, self.rows, self.inner4, self.cols4])
+            .params(&[self.taps.1, self.rows, self.inner4, self.cols4])
             .params(&[self.c4, self.from4, self.stride4, self.at4])
+            .params(&[usize::from(accumulate), self.taps.0])
     }
 
     /// A dispatch of the subgroup family with `tiles` times `quads` workgroups for each of `layers` taps.
@@ -80,9 +89,9 @@ impl Block {
             .bind_texels(operands[1])
             .bind(&[result])
             .workgroups(workgroups)
-            .params(&[workgroups, tiles, quads, self.taps, self.rows])
+            .params(&[workgroups, tiles, quads, self.taps.1, self.rows])
             .params(&[self.inner4, self.cols4, self.c4, self.from4])
-            .params(&[self.stride4, self.at4, usize::from(accumulate)])
+            .params(&[self.stride4, self.at4, usize::from(accumulate), self.taps.0])
             .params(&operands[0].strides())
             .params(&operands[1].strides())
     }
@@ -91,12 +100,12 @@ impl Block {
     pub fn products(&self, a: Binding, w: Binding, y: Binding) -> Dispatch {
         match self.family {
             Family::Tiled => {
-                let items = self.taps * self.rows.div_ceil(4) * self.cols4;
-                self.plain("nn", items, [a, w, y]).param(0)
+                let items = self.taps.1 * self.rows.div_ceil(4) * self.cols4;
+                self.plain("nn", items, [a, w, y], false)
             }
             Family::Subgroup(lanes) => {
                 let tiles = self.rows.div_ceil(ROWS_PER_LANE * lanes as usize);
-                let counts = [tiles, self.cols4.div_ceil(QUADS), self.taps];
+                let counts = [tiles, self.cols4.div_ceil(QUADS), self.taps.1];
                 let operands = [self.hidden(a), self.weight(w)];
                 self.lanes("nn", ROWS_PER_LANE, counts, operands, y, false)
             }
@@ -107,14 +116,14 @@ impl Block {
     pub fn weight_grad(&self, a: Binding, d: Binding, dw: Binding) -> Dispatch {
         match self.family {
             Family::Tiled => {
-                let items = self.taps * self.inner4 * self.cols4;
-                self.plain("tn", items, [a, d, dw]).param(0)
+                let items = self.taps.1 * self.inner4 * self.cols4;
+                self.plain("tn", items, [a, d, dw], false)
             }
             Family::Subgroup(lanes) => {
                 // By the weight, not the block: a variant must not depend on the content of a table.
                 let wide = if self.c4 <= lanes as usize { 1 } else { 2 };
                 let tiles = self.cols4.div_ceil(wide * lanes as usize);
-                let counts = [tiles, self.inner4.div_ceil(ALONG), self.taps];
+                let counts = [tiles, self.inner4.div_ceil(ALONG), self.taps.1];
                 let operands = [self.hidden(a), self.products_texels(d)];
                 self.lanes("tn", wide, counts, operands, dw, false)
             }
@@ -124,9 +133,10 @@ impl Block {
     /// `da[row][k] (+)= sum over taps and j of d[tap][row][at + j] * w[tap][k][from + j]`.
     pub fn row_grad(&self, d: Binding, w: Binding, da: Binding, accumulate: bool) -> Dispatch {
         match self.family {
-            Family::Tiled => self
-                .plain("nt", self.rows * self.inner4, [d, w, da])
-                .param(usize::from(accumulate)),
+            Family::Tiled => {
+                let items = self.rows * self.inner4;
+                self.plain("nt", items, [d, w, da], accumulate)
+            }
             Family::Subgroup(lanes) => {
                 let tiles = self.rows.div_ceil(ROWS_PER_LANE * lanes as usize);
                 let counts = [tiles, self.inner4.div_ceil(QUADS), 1];

@@ -71,35 +71,61 @@ struct Workspace {
     partial: usize,
     /// Width of a block, in `vec4`.
     block4: usize,
+    /// Taps of a pass: all of them, unless a single column of their products is too much.
+    pass: usize,
+    /// Taps of the kernel.
+    taps: usize,
 }
 
-/// Words that one `vec4` column of gamma and of beta takes: products, table, partial sums.
-fn words_per_column(header: &Header, is_backward: bool) -> [usize; 3] {
-    let [windows, taps, lower] = [header[1], header[2], header[3]].map(|v| v as usize);
-    let chunks = header[7].max(header[12]).max(header[1].div_ceil(64)) as usize;
+/// Most chunks of the windows that show one of `lower` rows at one of so many taps.
+fn tap_chunks(windows: usize, lower: usize, taps: usize) -> usize {
+    let items = windows * taps;
+    (lower * taps).min(items) + items / 64
+}
+
+/// Words that one `vec4` column of gamma and of beta takes in a pass: products, table, partial sums.
+fn words_per_column(header: &Header, pass: usize, is_backward: bool) -> [usize; 3] {
+    let [windows, lower] = [header[1], header[3]].map(|v| v as usize);
+    let chunks = (header[7] as usize)
+        .max(tap_chunks(windows, lower, pass))
+        .max(windows.div_ceil(64));
     let partial = if is_backward { chunks * 8 } else { 0 };
-    [taps * lower * 8, windows * 8, partial]
+    [pass * lower * 8, windows * 8, partial]
 }
 
 impl Workspace {
     fn new(site: &Site, table: usize, c4: usize, is_backward: bool) -> Self {
         let worst = site.inputs[table].windows().worst_header();
+        let taps = worst[2] as usize;
         let shares = [3, 2, 3].map(|eighths| site.workspace_bytes / 4 * eighths / 8);
-        let needs = words_per_column(&worst, is_backward);
-        // At least one column of the worst table, at most all columns of it.
-        let size = |i: usize| shares[i].max(needs[i]).min(needs[i] * c4);
+        // At least a column of one tap of the worst table, at most all columns of all taps.
+        let [least, most] = [1, taps].map(|pass| words_per_column(&worst, pass, is_backward));
+        let size = |i: usize| shares[i].max(least[i]).min(most[i] * c4);
         let words = [size(0), size(1), size(2)];
-        let present = words_per_column(&site.header(table), is_backward);
-        let fit = (0..3)
-            .map(|i| words[i].checked_div(present[i]).unwrap_or(c4))
-            .min();
-        let widest = fit.unwrap_or(c4).clamp(1, c4);
+        let columns = |pass| {
+            let present = words_per_column(&site.header(table), pass, is_backward);
+            let fit = (0..3).map(|i| words[i].checked_div(present[i]).unwrap_or(c4));
+            fit.min().unwrap_or(c4)
+        };
+        let pass = (1..=taps).rev().find(|&pass| columns(pass) > 0);
+        let pass = pass.unwrap_or(1);
+        let widest = columns(pass).clamp(1, c4);
         Self {
             products: words[0],
             table: words[1],
             partial: words[2],
             block4: c4.div_ceil(c4.div_ceil(widest)),
+            pass,
+            taps,
         }
+    }
+
+    /// First tap of every pass, and how many it takes.
+    fn passes(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (pass, taps) = (self.pass, self.taps);
+        (0..taps)
+            .step_by(pass)
+            .map(move |first| (first, pass.min(taps - first)))
     }
 
     /// Start and width of every block.
@@ -211,8 +237,13 @@ impl Modulate {
     }
 }
 
-/// Sums of the taps of every window: the table of gamma, and of beta where it is wanted.
-fn table_dispatch(header: &Header, block: (usize, usize), with_beta: bool) -> Dispatch {
+/// Sums of the taps of every window, a pass after the other: the table of gamma, and of beta where it is wanted.
+fn table_dispatch(
+    header: &Header,
+    block: (usize, usize),
+    pass: (usize, usize),
+    with_beta: bool,
+) -> Dispatch {
     let width = block.1 * (1 + usize::from(with_beta));
     Dispatch::new("modulate", "table")
         .define("beta", u32::from(with_beta))
@@ -221,6 +252,8 @@ fn table_dispatch(header: &Header, block: (usize, usize), with_beta: bool) -> Di
         .param(header[2] as usize)
         .param(header[3] as usize)
         .param(block.0)
+        .param(pass.0)
+        .param(pass.0 + pass.1)
 }
 
 /// One weight's part in a block of output channels; its products lie at `at4` of rows `stride4` wide.
@@ -231,10 +264,12 @@ fn gemm_block(
     block: (usize, usize),
     [stride4, at4]: [usize; 2],
     space: &Workspace,
+    pass: (usize, usize),
 ) -> Block {
     Block {
         family: site.family,
-        taps: header[2] as usize,
+        taps: pass,
+        all_taps: header[2] as usize,
         rows: header[3] as usize,
         inner4: weight.w / 4,
         c4: weight.c4(),
@@ -333,21 +368,35 @@ impl Operation for Modulate {
         let mut dispatches = moments.dispatches;
         scratch.extend(moments.scratch);
         for block in space.blocks(x.c4()) {
-            let gemm = |at4| gemm_block(site, &header, weight, block, [2 * block.1, at4], &space);
-            dispatches.extend([
-                gemm(0).products(Input(1), Input(2), Scratch(0)),
-                gemm(block.1).products(Input(1), Input(4), Scratch(0)),
-                table_dispatch(&header, block, true).bind(&[
-                    Scratch(0),
-                    Input(3),
-                    Input(5),
-                    Input(6),
-                    Scratch(1),
-                ]),
+            for pass in space.passes() {
+                let gemm = |at4| {
+                    gemm_block(
+                        site,
+                        &header,
+                        weight,
+                        block,
+                        [2 * block.1, at4],
+                        &space,
+                        pass,
+                    )
+                };
+                dispatches.extend([
+                    gemm(0).products(Input(1), Input(2), Scratch(0)),
+                    gemm(block.1).products(Input(1), Input(4), Scratch(0)),
+                    table_dispatch(&header, block, pass, true).bind(&[
+                        Scratch(0),
+                        Input(3),
+                        Input(5),
+                        Input(6),
+                        Scratch(1),
+                    ]),
+                ]);
+            }
+            dispatches.push(
                 self.pixel_dispatch("apply", x, site.output(0).rows().div_ceil(4), block)
                     .define("per_sample", self.per_sample())
                     .bind(&[Input(0), mean, variance, Scratch(1), Input(6), Output(0)]),
-            ]);
+            );
         }
         Kernel {
             scratch,

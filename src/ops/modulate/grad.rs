@@ -24,16 +24,20 @@ impl ModulateGrad {
         let y: &[Binding] = if forward.leaky { &[Input(1)] } else { &[] };
         let variance: &[Binding] = if given { &[Input(4)] } else { &[] };
         let d_normalised = if given { Output(0) } else { Scratch(3) };
-        let gemm = |at4| gemm_block(site, &header, weight, block, [width, at4], space);
-        let gamma = gemm_block(site, &header, weight, block, [block.1, 0], space);
-        vec![
-            gamma.products(Input(5), Input(6), Scratch(0)),
-            table_dispatch(&header, block, false).bind(&[
-                Scratch(0),
-                Input(7),
-                Input(9),
-                Scratch(1),
-            ]),
+        let mut dispatches = Vec::new();
+        for pass in space.passes() {
+            let gamma = gemm_block(site, &header, weight, block, [block.1, 0], space, pass);
+            dispatches.extend([
+                gamma.products(Input(5), Input(6), Scratch(0)),
+                table_dispatch(&header, block, pass, false).bind(&[
+                    Scratch(0),
+                    Input(7),
+                    Input(9),
+                    Scratch(1),
+                ]),
+            ]);
+        }
+        dispatches.extend([
             forward
                 .pixel_dispatch("spread", x, x.rows(), block)
                 .define("given", u32::from(given))
@@ -63,19 +67,31 @@ impl ModulateGrad {
                 .param(block.1)
                 .param(tiles)
                 .param(block.0),
-            Dispatch::new("modulate", "taps_chunk")
-                .bind(&[Scratch(1), Input(9), Scratch(2)])
-                .items(header[12] as usize * width)
-                .param(block.1),
-            Dispatch::new("modulate", "taps_sum")
-                .bind(&[Scratch(2), Input(9), Scratch(0)])
-                .items(header[11] as usize * width)
-                .param(block.1),
-            gemm(0).weight_grad(Input(5), Scratch(0), Output(2)),
-            gemm(block.1).weight_grad(Input(5), Scratch(0), Output(4)),
-            gemm(0).row_grad(Scratch(0), Input(6), Output(1), block.0 > 0),
-            gemm(block.1).row_grad(Scratch(0), Input(8), Output(1), true),
-        ]
+        ]);
+        for pass in space.passes() {
+            let gemm = |at4| gemm_block(site, &header, weight, block, [width, at4], space, pass);
+            let lower = header[3] as usize;
+            let rows = [pass.0 * lower, pass.1 * lower];
+            let chunks = tap_chunks(windows, lower, pass.1).min(header[12] as usize);
+            let is_first = block.0 == 0 && pass.0 == 0;
+            dispatches.extend([
+                Dispatch::new("modulate", "taps_chunk")
+                    .bind(&[Scratch(1), Input(9), Scratch(2)])
+                    .items(chunks * width)
+                    .param(block.1)
+                    .params(&rows),
+                Dispatch::new("modulate", "taps_sum")
+                    .bind(&[Scratch(2), Input(9), Scratch(0)])
+                    .items(rows[1] * width)
+                    .param(block.1)
+                    .params(&rows),
+                gemm(0).weight_grad(Input(5), Scratch(0), Output(2)),
+                gemm(block.1).weight_grad(Input(5), Scratch(0), Output(4)),
+                gemm(0).row_grad(Scratch(0), Input(6), Output(1), !is_first),
+                gemm(block.1).row_grad(Scratch(0), Input(8), Output(1), true),
+            ]);
+        }
+        dispatches
     }
 }
 
