@@ -7,7 +7,7 @@ use super::case::Case;
 use spadework::cpu::{self, Run};
 use spadework::graph::Shape;
 use spadework::model::params::Params;
-use spadework::model::step::{FINITE, ONE, hyper_name};
+use spadework::model::step::{FINITE, factor_name, hyper_name};
 use spadework::model::{Keep, Training, planar};
 use spadework::ops::Tensor;
 use spadework::state::{HostTensor, StateDict};
@@ -45,7 +45,7 @@ impl Case<'_> {
             given.insert(hyper_name(step), hyper);
             let Run { outputs, state } = cpu::run(&graph, &given);
             for (name, value) in &outputs {
-                if let Some((name, value)) = answer(step, name, value, &params) {
+                if let Some((name, value)) = answer(step, name, value, &training, &params) {
                     let name = format!("out.step0.{name}");
                     answers.tensors.insert(name, value);
                 }
@@ -57,8 +57,16 @@ impl Case<'_> {
 
     /// Everything that both steps read.
     fn given(&self, training: &Training, params: &Params) -> Result<HashMap<String, Tensor>> {
-        let one = Tensor::dense(Shape::scalar(), vec![1.0]);
-        let mut given = HashMap::from([ONE, FINITE].map(|name| (name.to_owned(), one.clone())));
+        let scalar = |x: f64| Tensor::dense(Shape::scalar(), vec![x]);
+        let mut given = HashMap::from([(FINITE.to_owned(), scalar(1.0))]);
+        for loss in training
+            .generator_losses()
+            .into_iter()
+            .chain(training.discriminator_losses())
+        {
+            let factor = f64::from(training.factor(loss));
+            given.insert(factor_name(loss), scalar(factor));
+        }
         let init = self.state("init.")?;
         for spec in params.specs() {
             let values = Tensor::from_device(spec.shape(), &spec.find(&init.tensors)?);
@@ -89,7 +97,13 @@ impl Case<'_> {
 }
 
 /// An output under its recorded name, in published layout.
-fn answer(step: &str, name: &str, value: &Tensor, params: &Params) -> Option<(String, HostTensor)> {
+fn answer(
+    step: &str,
+    name: &str,
+    value: &Tensor,
+    training: &Training,
+    params: &Params,
+) -> Option<(String, HostTensor)> {
     if name == FINITE {
         return None;
     }
@@ -97,9 +111,13 @@ fn answer(step: &str, name: &str, value: &Tensor, params: &Params) -> Option<(St
         return Some((format!("fake_{step}"), planar(value)));
     }
     let spec = name.strip_prefix("grad.").and_then(|name| params.get(name));
-    let value = match spec {
-        Some(spec) => HostTensor::new(spec.dims.clone(), spec.unpack(&value.to_device(0.0))),
-        None => planar(value),
+    let value = match (spec, name.strip_prefix("loss.")) {
+        (Some(spec), _) => HostTensor::new(spec.dims.clone(), spec.unpack(&value.to_device(0.0))),
+        (_, Some(loss)) => {
+            let factor = f64::from(training.factor(loss));
+            planar(&value.map(|x| factor * x))
+        }
+        _ => planar(value),
     };
     Some((name.to_owned(), value))
 }
