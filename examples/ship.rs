@@ -159,7 +159,7 @@ fn page(
          | file | {:.1} MB: generator (moving average) and encoder, kernels in eight bits with a step for each output channel |\n\
          | trained | {} iterations, {} pictures, {done}; seed {} |\n\
          | on | {}, {} |\n\
-         | time | {:.1} hours of iterations, other programs running beside it |\n\
+         | time | {:.1} hours of iterations |\n\
          | eight bits change pictures by | {mean:.2} of 255 steps in the mean, {most} at most |\n\n\
          ![losses by pictures seen](training.svg)\n\n\
          ## Measures\n\n\

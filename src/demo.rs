@@ -48,7 +48,7 @@ spadework train DIR --out runs/mine                         train on your own ph
 /// new folder. `hear` is told how it goes on and ends the work with its error.
 ///
 /// # Errors
-/// If the generator draws other classes or knows no styles, the folder holds anything or cannot be written, the device
+/// If no layout is wanted, the generator draws other classes or knows no styles, the folder holds anything or cannot be written, the device
 /// fails, or `stop` is raised.
 pub fn show(
     gpu: &Arc<Gpu>,
@@ -59,6 +59,9 @@ pub fn show(
     hear: &mut dyn FnMut(News) -> Result<()>,
 ) -> Result<()> {
     refuse_used(out)?;
+    if extent.layouts == 0 {
+        return Err(Error::Usage("layouts = 0: nothing would be shown".into()));
+    }
     if model.space.label_nc != CLASSES.len() || !model.config.model.use_vae {
         return Err(Error::Usage(
             "this shows built-in landscapes in many styles, but the checkpoint was trained on other classes or without \

@@ -259,6 +259,16 @@ fn groups_of_norms_are_asked_for() {
         };
         import(&files, &known)
     };
+    // What no file is of cannot be told.
+    let generator = files.iter().filter(|f| f.ends_with("latest_net_G.pth"));
+    let generator: Vec<_> = generator.cloned().collect();
+    let alone = Known {
+        norm_d: norm("spectrallayer"),
+        ..known(&model)
+    };
+    let error = import(&generator, &alone).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("--norm-d"), "{error}");
     // Plain and synchronised batch norms have the same tensors.
     let agreed = with(norm("spectralgroup3"), norm("sync_batch")).unwrap();
     assert_eq!(agreed.config.model, model);

@@ -320,7 +320,11 @@ impl Easel {
             Command::Quit => window.send_viewport_cmd(ViewportCommand::Close),
             Command::Roll => self.styling.roll(Part::First),
             Command::StylePicture => self.ask_for_style(Part::First),
-            Command::Styles => self.shows_styles = !self.shows_styles,
+            Command::Styles => {
+                self.shows_styles = !self.shows_styles;
+                // A slider that is no longer drawn is not held either.
+                self.styling.is_held = false;
+            }
             Command::Undo => {
                 self.hand.cancel(&mut self.canvas, &mut self.history);
                 let undone = self.history.undo(&mut self.canvas);

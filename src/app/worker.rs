@@ -19,7 +19,7 @@ use crate::data::{Grid, LabelSpace};
 use crate::gpu::Gpu;
 use crate::picture::Picture;
 use crate::train::Checkpoint;
-use crate::train::checkpoint::Shelf;
+use crate::train::checkpoint::{SHIPPED, Shelf};
 use crate::{Error, Generator, Layout, Result, Style};
 
 /// What a picture shows.
@@ -204,7 +204,9 @@ impl Studio {
     }
 
     fn open(&mut self, path: &Path) -> Result<Model> {
-        let file = match path.is_dir() {
+        // The model that comes with the program, whatever else has that name.
+        let is_shipped = path.as_os_str() == SHIPPED;
+        let file = match path.is_dir() && !is_shipped {
             true => Shelf::new(path.join("checkpoints")).newest()?,
             false => path.to_path_buf(),
         };
@@ -217,7 +219,10 @@ impl Studio {
         let step = checkpoint.progress.step;
         let generator = Generator::new(&gpu, checkpoint)?;
         let model = Model {
-            path: std::fs::canonicalize(&file).unwrap_or(file),
+            path: match is_shipped {
+                true => file,
+                false => std::fs::canonicalize(&file).unwrap_or(file),
+            },
             space: Arc::new(generator.space().clone()),
             size: generator.size(),
             styles: generator.has_styles().then(|| Ability {

@@ -66,6 +66,17 @@ pub fn import(files: &[PathBuf], known: &Known) -> Result<Checkpoint> {
             path.display()
         )));
     }
+    for (option, given, network) in [
+        ("--norm-d", known.norm_d, Network::Discriminator),
+        ("--norm-e", known.norm_e, Network::Encoder),
+    ] {
+        if given.is_some() && find(network).is_none() {
+            return Err(Error::Usage(format!(
+                "{option} says how a network normalises that none of the files holds: give its file too, or leave the \
+                 option out"
+            )));
+        }
+    }
     for (path, network, state) in &networks {
         let told = match network {
             Network::Generator => Ok(()),

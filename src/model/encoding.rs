@@ -35,6 +35,11 @@ impl Encoding {
         })
     }
 
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        self.executor.plan()
+    }
+
     /// Encodes a photo in -1..1, H x W x 3.
     ///
     /// # Errors

@@ -92,13 +92,14 @@ mod tests {
 
     #[test]
     fn the_largest_setting_that_fits_is_named() {
-        // The largest binding of one picture, a window table, takes 4 to 8 MiB.
+        // The largest binding of one picture, a window table, takes 2 to 4 MiB.
         let named = |bytes, change| {
             let advice = advice(bytes);
             assert!(advice.contains(change), "{advice}");
         };
         named(32 << 20, "too large: batch_size = 4 would take");
-        named(8 << 20, "too large: batch_size = 1 would take");
+        named(8 << 20, "too large: batch_size = 2 would take");
+        named(4 << 20, "too large: batch_size = 1 would take");
         named(
             2 << 20,
             "too large: batch_size = 1 and crop_size = 64 would take",

@@ -300,16 +300,6 @@ impl KeptSynthesis {
         self.effort
     }
 
-    /// Names of what the plans have in the store besides parameters.
-    pub fn names(&self, params: &Params) -> Vec<String> {
-        let plans = self.tables.iter().map(|tables| tables.executor.plan());
-        let plans = plans.chain([self.picture.plan()]);
-        let mut names: Vec<String> = plans.flat_map(|plan| own_names(plan, params)).collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-
     /// Computes what is missing for label maps and turns to them.
     ///
     /// # Errors
@@ -352,12 +342,6 @@ impl KeptSynthesis {
         self.effort.macs += self.picture.executed_macs();
         Ok(pictures)
     }
-}
-
-/// Names of what a plan has in the store besides parameters.
-pub(super) fn own_names(plan: &Plan, params: &Params) -> Vec<String> {
-    let named = plan.named.iter().map(|named| named.name.clone());
-    named.filter(|name| params.get(name).is_none()).collect()
 }
 
 #[cfg(test)]

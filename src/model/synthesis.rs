@@ -4,7 +4,7 @@ use super::encoder::encoder_params;
 use super::encoding::Encoding;
 use super::generator::{generator, generator_params};
 use super::inputs::{Inputs, padded};
-use super::kept::{self, Effort, KeptSynthesis, Listed, own_names};
+use super::kept::{self, Effort, KeptSynthesis, Listed};
 use super::net::{Mode, Net};
 use super::params::Params;
 use super::style::{Encoded, Style, no_styles};
@@ -167,18 +167,17 @@ impl Synthesis {
 enum Drawing {
     /// With the tables of gamma and beta kept.
     Kept(Box<KeptSynthesis>),
-    /// Without: the baseline has none, and too many windows are not kept. What listing them cost comes along.
-    Plain(Box<Synthesis>, Effort),
+    /// Without: the baseline has none, and of too many windows none are kept.
+    Plain(Box<Plain>),
 }
 
-impl Drawing {
-    /// Names of what the plans have in the store besides parameters.
-    fn names(&self, params: &Params) -> Vec<String> {
-        match self {
-            Self::Kept(kept) => kept.names(params),
-            Self::Plain(plain, _) => own_names(plain.plan(), params),
-        }
-    }
+/// Pictures without kept tables.
+struct Plain {
+    synthesis: Synthesis,
+    /// What listing the windows of the label maps cost.
+    effort: Effort,
+    /// The label maps, where they show too many windows.
+    refused: Option<IdMap>,
 }
 
 /// A trained generator on a device. While the layout stays, another style costs the main convolutions alone; an edited
@@ -241,9 +240,9 @@ impl Generator {
         match &self.latest {
             None => Effort::default(),
             Some(Drawing::Kept(kept)) => kept.effort(),
-            Some(Drawing::Plain(plain, effort)) => Effort {
-                macs: plain.executed_macs(),
-                ..*effort
+            Some(Drawing::Plain(plain)) => Effort {
+                macs: plain.synthesis.executed_macs(),
+                ..plain.effort
             },
         }
     }
@@ -271,13 +270,16 @@ impl Generator {
         let [h, w] = self.latent(size)?;
         let grid = [map.n, h, w];
         match self.config.net_g {
-            NetG::Concat => self.plan_plain(grid, Effort::default())?,
+            NetG::Concat => self.plan_plain(grid, Effort::default(), None)?,
             NetG::Spade if self.shows(grid, map) => {}
             NetG::Spade => self.turn_to(grid, map)?,
         }
         match &mut self.latest {
             Some(Drawing::Kept(kept)) => kept.pictures(&mut self.store, styles),
-            Some(Drawing::Plain(plain, _)) => plain.pictures(&mut self.store, map, styles),
+            Some(Drawing::Plain(plain)) => {
+                let (store, synthesis) = (&mut self.store, &mut plain.synthesis);
+                synthesis.pictures(store, map, styles)
+            }
             None => Err(Error::Shape {
                 op: "synthesis",
                 message: "nothing was planned".into(),
@@ -337,9 +339,15 @@ impl Generator {
         }
     }
 
-    /// Whether the kept tables are turned to these label maps.
+    /// Whether the plans are turned to these label maps.
     fn shows(&self, grid: [usize; 3], map: &IdMap) -> bool {
-        matches!(&self.latest, Some(Drawing::Kept(kept)) if kept.shows(grid, map))
+        match &self.latest {
+            None => false,
+            Some(Drawing::Kept(kept)) => kept.shows(grid, map),
+            Some(Drawing::Plain(plain)) => {
+                plain.synthesis.inputs.grid() == grid && plain.refused.as_ref() == Some(map)
+            }
+        }
     }
 
     /// Computes what the kept tables lack for label maps, planning anew where they do not fit.
@@ -348,8 +356,8 @@ impl Generator {
         let listed = Listed::new(&self.config, map, [h, w])?;
         let has_room =
             matches!(&self.latest, Some(Drawing::Kept(kept)) if kept.has_room(grid, &listed));
-        if !has_room {
-            self.plan_kept(grid, &listed)?;
+        if !has_room && !self.plan_kept(grid, &listed)? {
+            return self.plan_plain(grid, listed.effort(), Some(map));
         }
         if let Some(Drawing::Kept(kept)) = &mut self.latest {
             kept.show(&mut self.store, map, &listed)?;
@@ -357,47 +365,64 @@ impl Generator {
         Ok(())
     }
 
-    /// Gives the latest plans back, and what only they had in the store.
+    /// Gives the latest plans back, and all that is in the store for them.
     fn give_back(&mut self) {
-        if let Some(drawing) = self.latest.take() {
-            let names = drawing.names(&self.params);
-            drop(drawing);
-            names.iter().for_each(|name| self.store.remove(name));
-        }
+        self.latest = None;
+        let encoding = self.encoding.as_ref().map(Encoding::plan);
+        let of_encoding = |name: &str| {
+            encoding.is_some_and(|plan| plan.named.iter().any(|named| named.name == name))
+        };
+        let names = self.store.names().map(|(name, _)| name);
+        let unused = names.filter(|name| self.params.get(name).is_none() && !of_encoding(name));
+        let unused: Vec<String> = unused.map(String::from).collect();
+        unused.iter().for_each(|name| self.store.remove(name));
     }
 
-    fn plan_kept(&mut self, grid: [usize; 3], listed: &Listed) -> Result<()> {
-        let levels = kept::room(&self.config, grid, listed, &self.store.gpu().target());
-        let Some(levels) = levels else {
-            return self.plan_plain(grid, listed.effort());
+    /// Plans pictures with kept tables; false if they would be too large, or the device has no memory for them.
+    fn plan_kept(&mut self, grid: [usize; 3], listed: &Listed) -> Result<bool> {
+        let room = kept::room(&self.config, grid, listed, &self.store.gpu().target());
+        let Some(rows) = room else {
+            return Ok(false);
         };
         self.give_back();
         let (look, store) = (self.look(), &mut self.store);
-        let kept = KeptSynthesis::new(store, &self.config, &self.params, grid, levels, look)?;
-        self.latest = Some(Drawing::Kept(Box::new(kept)));
-        Ok(())
+        match KeptSynthesis::new(store, &self.config, &self.params, grid, rows, look) {
+            Ok(kept) => {
+                self.latest = Some(Drawing::Kept(Box::new(kept)));
+                Ok(true)
+            }
+            Err(Error::Device(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Plans pictures without kept tables, unless the latest plan is one.
-    fn plan_plain(&mut self, grid: [usize; 3], effort: Effort) -> Result<()> {
-        let plain = match self.latest.take() {
-            Some(Drawing::Plain(plain, _)) if plain.inputs.grid() == grid => plain,
-            other => {
-                self.latest = other;
-                self.give_back();
+    fn plan_plain(
+        &mut self,
+        grid: [usize; 3],
+        effort: Effort,
+        refused: Option<&IdMap>,
+    ) -> Result<()> {
+        let is_planned = matches!(
+            &self.latest,
+            Some(Drawing::Plain(plain)) if plain.synthesis.inputs.grid() == grid
+        );
+        if !is_planned {
+            self.give_back();
+        }
+        let synthesis = match self.latest.take() {
+            Some(Drawing::Plain(plain)) => plain.synthesis,
+            _ => {
                 let ([n, h, w], look) = (grid, self.look());
                 let (store, config) = (&mut self.store, &self.config);
-                Box::new(Synthesis::new(
-                    store,
-                    config,
-                    &self.params,
-                    n,
-                    [h, w],
-                    look,
-                )?)
+                Synthesis::new(store, config, &self.params, n, [h, w], look)?
             }
         };
-        self.latest = Some(Drawing::Plain(plain, effort));
+        self.latest = Some(Drawing::Plain(Box::new(Plain {
+            synthesis,
+            effort,
+            refused: refused.cloned(),
+        })));
         Ok(())
     }
 }
@@ -443,5 +468,17 @@ mod tests {
         let large = draw(64);
         assert_eq!(small.len(), large.len());
         assert_eq!(draw(32), small);
+        // What a plan left that the device had no memory for is in nobody's way.
+        let table = super::super::spade::kept_table("G.up_3.norm_0");
+        generator.give_back();
+        let other = crate::graph::Ty::Dense(crate::graph::Shape::vector(3));
+        generator.store.create(&table, other).unwrap();
+        let map = IdMap {
+            n: 1,
+            h: 32,
+            w: 32,
+            ids: vec![1; 32 * 32],
+        };
+        generator.pictures(&map, &[]).unwrap();
     }
 }

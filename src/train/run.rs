@@ -1,5 +1,6 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl`, `loss_log.txt`, `samples/`, `checkpoints/`. Nothing in it is
-//! overwritten but the page `index.html` and the list `changes.jsonl`; a run that goes on from an earlier iteration takes
+//! overwritten but the page `index.html`, the list `changes.jsonl`, and a checkpoint whose settings change before the next
+//! iteration; a run that goes on from an earlier iteration takes
 //! back the lines and sample sheets after it.
 //!
 //! One process trains in a folder: it holds a lock on the file `.lock`, which the system gives back however it ends.
