@@ -281,6 +281,30 @@ fn gemm_block(
     }
 }
 
+/// What computes gamma and beta of a block of channels: arguments from 1 on are hidden rows, gamma weight and bias, beta
+/// weight and bias, and the window table; `table` sums up the products of a pass, which lie in the first scratch buffer.
+fn rows_of_block(
+    site: &Site,
+    space: &Workspace,
+    block: (usize, usize),
+    table: impl Fn((usize, usize)) -> Dispatch,
+) -> Vec<Dispatch> {
+    use Binding::{Input, Scratch};
+    let (weight, header) = (site.input(2), site.header(6));
+    let of_pass = |pass| {
+        let gemm = |at4| {
+            let place = [2 * block.1, at4];
+            gemm_block(site, &header, weight, block, place, space, pass)
+        };
+        [
+            gemm(0).products(Input(1), Input(2), Scratch(0)),
+            gemm(block.1).products(Input(1), Input(4), Scratch(0)),
+            table(pass),
+        ]
+    };
+    space.passes().flat_map(of_pass).collect()
+}
+
 impl Operation for Modulate {
     fn name(&self) -> &'static str {
         "modulate"
@@ -360,7 +384,7 @@ impl Operation for Modulate {
 
     fn kernel(&self, site: &Site) -> Kernel {
         use Binding::{Input, Output, Scratch};
-        let (x, weight, header) = (site.input(0), site.input(2), site.header(6));
+        let (x, header) = (site.input(0), site.header(6));
         let space = Workspace::new(site, 6, x.c4(), false);
         let mut scratch = vec![space.products, space.table];
         let moments = self.moments_kernel(x, [Input(7), Input(8)], 2);
@@ -368,30 +392,16 @@ impl Operation for Modulate {
         let mut dispatches = moments.dispatches;
         scratch.extend(moments.scratch);
         for block in space.blocks(x.c4()) {
-            for pass in space.passes() {
-                let gemm = |at4| {
-                    gemm_block(
-                        site,
-                        &header,
-                        weight,
-                        block,
-                        [2 * block.1, at4],
-                        &space,
-                        pass,
-                    )
-                };
-                dispatches.extend([
-                    gemm(0).products(Input(1), Input(2), Scratch(0)),
-                    gemm(block.1).products(Input(1), Input(4), Scratch(0)),
-                    table_dispatch(&header, block, pass, true).bind(&[
-                        Scratch(0),
-                        Input(3),
-                        Input(5),
-                        Input(6),
-                        Scratch(1),
-                    ]),
-                ]);
-            }
+            let table = |pass| {
+                table_dispatch(&header, block, pass, true).bind(&[
+                    Scratch(0),
+                    Input(3),
+                    Input(5),
+                    Input(6),
+                    Scratch(1),
+                ])
+            };
+            dispatches.extend(rows_of_block(site, &space, block, table));
             dispatches.push(
                 self.pixel_dispatch("apply", x, site.output(0).rows().div_ceil(4), block)
                     .define("per_sample", self.per_sample())

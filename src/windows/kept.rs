@@ -90,7 +90,7 @@ impl TwoTiers {
             let (mut lower, mut upper) = (Vec::new(), Vec::new());
             let mut taken = 0;
             for &window in rest.iter().take(room) {
-                if local.len() + self.taps() > room && !self.has_all(window, &local, room) {
+                if local.len() + self.taps() > room && !self.has_place(window, &local, room) {
                     break;
                 }
                 for &id in self.of_window(window as usize) {
@@ -119,7 +119,7 @@ impl TwoTiers {
     }
 
     /// Whether the first-tier windows that a window adds still fit.
-    fn has_all(&self, window: u32, local: &HashMap<u32, u32>, room: usize) -> bool {
+    fn has_place(&self, window: u32, local: &HashMap<u32, u32>, room: usize) -> bool {
         let mut new: Vec<u32> = self.of_window(window as usize).to_vec();
         new.retain(|id| *id != OUTSIDE && !local.contains_key(id));
         new.sort_unstable();

@@ -54,38 +54,18 @@ impl Operation for KeepRows {
 
     fn kernel(&self, site: &Site) -> Kernel {
         use Binding::{Input, Output, Scratch};
-        let (table, weight, header) = (site.input(0), site.input(2), site.header(6));
-        let space = Workspace::new(site, 6, weight.c4(), false);
+        let (table, header) = (site.input(0), site.header(6));
+        let space = Workspace::new(site, 6, table.c4(), false);
         let mut dispatches = Vec::new();
-        for block in space.blocks(weight.c4()) {
-            for pass in space.passes() {
-                let gemm = |at4| {
-                    gemm_block(
-                        site,
-                        &header,
-                        weight,
-                        block,
-                        [2 * block.1, at4],
-                        &space,
-                        pass,
-                    )
-                };
-                dispatches.extend([
-                    gemm(0).products(Input(1), Input(2), Scratch(0)),
-                    gemm(block.1).products(Input(1), Input(4), Scratch(0)),
-                    table_dispatch(&header, block, pass, true)
-                        .define("keep", 1)
-                        .params(&[table.c4(), kept_rows(table)])
-                        .bind(&[
-                            Scratch(0),
-                            Input(3),
-                            Input(5),
-                            Input(6),
-                            Input(7),
-                            Output(0),
-                        ]),
-                ]);
-            }
+        for block in space.blocks(table.c4()) {
+            let table = |pass| {
+                table_dispatch(&header, block, pass, true)
+                    .define("keep", 1)
+                    .params(&[table.c4(), kept_rows(table)])
+                    .bind(&[Scratch(0), Input(3), Input(5), Input(6), Input(7)])
+                    .bind(&[Output(0)])
+            };
+            dispatches.extend(rows_of_block(site, &space, block, table));
         }
         Kernel {
             scratch: vec![space.products],
