@@ -454,43 +454,6 @@ impl Monitor {
         }
         parts.join(" · ")
     }
-
-    /// How far the run is, with a pin for every checkpoint.
-    fn progress_ui(&self, ui: &mut Ui) {
-        let width = ui.available_width();
-        let (rect, response) = ui.allocate_exact_size(vec2(width, 18.0), Sense::hover());
-        let step = self.latest.as_ref().map_or(0, |latest| latest.step);
-        let total = self.total_steps().unwrap_or(step).max(step).max(1);
-        let at = |step: u64| rect.left() + rect.width() * step as f32 / total as f32;
-        let bar = Rect::from_center_size(rect.center(), vec2(rect.width(), 6.0));
-        let shades = theme::shades(ui.visuals());
-        ui.painter()
-            .rect_filled(bar, 3.0, ui.visuals().widgets.inactive.bg_fill);
-        let done = Rect::from_min_max(bar.min, pos2(at(step), bar.max.y));
-        ui.painter().rect_filled(done, 3.0, shades.accent);
-        for &pin in &self.checkpoints {
-            let middle = pos2(at(pin), rect.center().y);
-            ui.painter().circle(
-                middle,
-                4.5,
-                ui.visuals().panel_fill,
-                Stroke::new(2.0, shades.accent),
-            );
-        }
-        let share = 100.0 * step as f64 / total as f64;
-        response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, "Progress"));
-        let near = |pointer: Pos2| {
-            let pins = self.checkpoints.iter().copied();
-            pins.min_by_key(|&pin| (at(pin) - pointer.x).abs() as u64)
-                .filter(|&pin| (at(pin) - pointer.x).abs() < 8.0)
-        };
-        let text = match response.hover_pos().and_then(near) {
-            Some(pin) => format!("Checkpoint of iteration {pin}"),
-            None if self.total_steps().is_some() => format!("{share:.1} % done"),
-            None => "How far the run is shows once an epoch is over".into(),
-        };
-        response.on_hover_text_at_pointer(text);
-    }
 }
 
 /// Whether a change takes another back.

@@ -2,8 +2,6 @@
 //!
 //! A thread reads it, and another the pictures on show; the window waits for neither.
 
-use std::sync::Arc;
-
 use crossbeam_channel::Receiver;
 use eframe::egui::{
     self, Align, Button, CentralPanel, Color32, ColorImage, Context, Frame, Layout, Margin, Panel,
@@ -37,6 +35,7 @@ type Shown = Result<(String, [TextureHandle; 2]), String>;
 
 /// What the threads tell.
 enum News {
+    Opened(LabelSpace, usize),
     Progress(usize, usize),
     Checked(Box<Report>),
     Counted(Vec<Share>, usize),
@@ -53,7 +52,8 @@ enum Classes {
 
 /// The data set of a run.
 pub struct Stock {
-    space: Arc<LabelSpace>,
+    /// Nothing until the data set is open.
+    space: Option<LabelSpace>,
     heard: Receiver<News>,
     classes: Classes,
     problems: Vec<String>,
@@ -65,35 +65,27 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Opens the data set that options describe; pictures of built-in landscapes are as large as the network's.
+    /// Begins to read the data set that options describe; pictures of built-in landscapes are as large as the network's.
     pub fn open(window: &Context, data: DataConfig, [height, width]: [usize; 2]) -> Self {
         let (events, heard) = Events::new(window.clone());
-        let space = Arc::new(
-            data.label_space()
-                .unwrap_or_else(|_| LabelSpace::new(1, false, false)),
-        );
         let pages = Slot::default();
         let wanted = pages.taker();
-        let opened = Dataset::open(&data, Phase::Train, &space);
-        let pictures = opened.as_ref().map_or(0, Dataset::len);
-        match opened {
-            Ok(dataset) => {
-                let events = events.clone();
-                let space = space.clone();
-                let size = [width, height];
-                std::thread::spawn(move || read_pages(&dataset, &space, size, &wanted, &events));
-                pages.put(0);
+        pages.put(0);
+        let reader = (data.clone(), events.clone());
+        std::thread::spawn(move || {
+            let (data, events) = reader;
+            if let Err(error) = read(&data, [width, height], &wanted, &events) {
+                events.send(News::Failed(error.to_string()));
             }
-            Err(error) => events.send(News::Failed(error.to_string())),
-        }
+        });
         std::thread::spawn(move || survey(&data, &events));
         Self {
-            space,
+            space: None,
             heard,
             classes: Classes::Reading(0, 0),
             problems: Vec::new(),
             pages,
-            pictures,
+            pictures: 0,
             page: 0,
             shown: None,
         }
@@ -102,6 +94,9 @@ impl Stock {
     fn hear(&mut self, window: &Context) {
         while let Ok(news) = self.heard.try_recv() {
             match news {
+                News::Opened(space, pictures) => {
+                    (self.space, self.pictures) = (Some(space), pictures);
+                }
                 News::Progress(done, total) => self.classes = Classes::Reading(done, total),
                 News::Checked(report) => {
                     let report = *report;
@@ -211,7 +206,9 @@ impl Stock {
         let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
         let square =
             Rect::from_center_size(pos2(rect.left() + 8.0, rect.center().y), vec2(12.0, 12.0));
-        swatch(ui, square, self.space.colour(share.id));
+        if let Some(space) = &self.space {
+            swatch(ui, square, space.colour(share.id));
+        }
         let font = egui::TextStyle::Body.resolve(ui.style());
         let visuals = ui.visuals();
         let text = |x: f32, align, text: String, colour| {
@@ -316,13 +313,15 @@ fn pair_ui(ui: &mut Ui, width: f32, pair: &Shown) {
 }
 
 /// Reads pages of pictures as they are wanted.
-fn read_pages(
-    dataset: &Dataset,
-    space: &LabelSpace,
+fn read(
+    data: &DataConfig,
     size: [usize; 2],
     wanted: &Receiver<usize>,
     events: &Events<News>,
-) {
+) -> Result<()> {
+    let space = data.label_space()?;
+    let dataset = Dataset::open(data, Phase::Train, &space)?;
+    events.send(News::Opened(space.clone(), dataset.len()));
     for page in wanted {
         let from = page * PAGE;
         let numbers = from..(from + PAGE).min(dataset.len());
@@ -331,12 +330,13 @@ fn read_pages(
             let (w, h) = (item.labels.width, item.labels.height);
             Ok(Pair {
                 name: item.name,
-                layout: worker::thumb(&picture::of_labels(w, h, &item.labels.data, space)),
+                layout: worker::thumb(&picture::of_labels(w, h, &item.labels.data, &space)),
                 photo: worker::thumb(&item.photo),
             })
         });
         events.send(News::Page(pairs.collect()));
     }
+    Ok(())
 }
 
 /// Reads all of a data set, as `spadework check` does.
