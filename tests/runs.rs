@@ -11,6 +11,7 @@ use spadework::gpu::Gpu;
 use spadework::model::vgg::vgg_params;
 use spadework::state::{HostTensor, StateDict, TensorFile};
 use spadework::train::checkpoint::Shelf;
+use spadework::train::event::End;
 use spadework::train::{Checkpoint, Knob, Order, RunFolder, Session, TrainEvent};
 
 /// Three batches an epoch, two epochs.
@@ -692,4 +693,43 @@ fn ctrl_c_saves_and_stops() {
         step + 1
     );
     accepted(&resume);
+}
+
+#[test]
+fn an_order_ends_an_estimate_of_statistics() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = toml::from_str(
+        "[data]\nlandscapes = 6\n[model]\nngf = 4\nndf = 4\nspade_hidden = 8\n[loss]\nvgg_loss = false\n[train]\n\
+         batch_size = 2\ndisplay_freq = 0\nsave_latest_freq = 2\nrecalibrate = 100000000",
+    )
+    .unwrap();
+    let config = Config::merge(Preset::Tiny, options, toml::Table::new()).unwrap();
+    let space = config.data.label_space().unwrap();
+    let gpu = Gpu::open(None).unwrap();
+    let run = dir.path().join("run");
+    let mut session = Session::start(&gpu, config, space, &run).unwrap();
+    let orders = session.take_orders();
+    let mut told = Vec::new();
+    let hear = &mut |event: &TrainEvent| {
+        match event {
+            TrainEvent::Step(_) => {
+                let orders = orders.clone();
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(300));
+                    orders.send(Order::Stop)
+                });
+            }
+            TrainEvent::Notice(text) => told.push(text.clone()),
+            _ => {}
+        }
+        Ok(())
+    };
+    let end = session.train(&AtomicBool::new(false), None, hear).unwrap();
+    assert_eq!(end, End::Interrupted);
+    assert!(
+        told.iter()
+            .any(|text| text.contains("training's own running statistics")),
+        "{told:?}"
+    );
+    assert_eq!(Checkpoint::load(&newest(&run)).unwrap().progress.step, 1);
 }

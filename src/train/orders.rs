@@ -1,5 +1,6 @@
 //! Orders to a run in progress, taken between iterations: pause, single steps, save now, stop.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -39,6 +40,9 @@ pub(super) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     taker: Option<Receiver<Order>>,
+    /// Orders that were heard and not followed yet.
+    heard: VecDeque<Order>,
+    is_stopping: bool,
     sketches: Option<Receiver<Sketch>>,
     /// Whether a picture was drawn since the last iteration: training goes before the next one.
     has_drawn: bool,
@@ -63,57 +67,87 @@ impl Orders {
         giver
     }
 
+    /// Forgets that an earlier training of the same session was stopped.
+    pub(super) fn begin(&mut self) {
+        self.is_stopping = false;
+    }
+
+    /// Whether the run is to end, now or after orders that came before: long work gives way.
+    pub(super) fn wants_stop(&mut self) -> bool {
+        self.listen();
+        self.is_stopping || self.heard.contains(&Order::Stop)
+    }
+
+    /// Hears what was ordered, up to the end of the run.
+    fn listen(&mut self) {
+        while self.heard.back() != Some(&Order::Stop) {
+            let order = match self.taker.as_ref().map(Receiver::try_recv) {
+                Some(Ok(order)) => order,
+                Some(Err(TryRecvError::Disconnected)) => Order::Stop,
+                Some(Err(TryRecvError::Empty)) | None => return,
+            };
+            self.heard.push_back(order);
+        }
+    }
+
     /// Says what to do next; while paused, waits for an order or for `stop`.
     pub(super) fn next(&mut self, stop: &AtomicBool) -> Next {
-        let Some(taker) = &self.taker else {
-            return Next::Iterate;
-        };
-        let nobody = never();
         loop {
-            let sketches = self.sketches.as_ref().unwrap_or(&nobody);
-            let order = match self.paused {
-                false => match taker.try_recv() {
-                    Ok(order) => order,
-                    Err(TryRecvError::Empty) if std::mem::take(&mut self.has_drawn) => {
-                        return Next::Iterate;
+            self.listen();
+            match self.heard.pop_front() {
+                None if self.paused => {
+                    if let Some(next) = self.wait(stop) {
+                        return next;
                     }
-                    Err(TryRecvError::Empty) => match sketches.try_recv() {
-                        Ok(sketch) => {
-                            self.has_drawn = true;
-                            return Next::Draw(sketch);
-                        }
-                        Err(_) => return Next::Iterate,
-                    },
-                    Err(TryRecvError::Disconnected) => Order::Stop,
-                },
-                true => select! {
-                    recv(taker) -> order => order.unwrap_or(Order::Stop),
-                    recv(sketches) -> sketch => match sketch {
-                        Ok(sketch) => return Next::Draw(sketch),
-                        // Nobody draws any more.
-                        Err(_) => {
-                            self.sketches = None;
-                            continue;
-                        }
-                    },
-                    default(GLANCE) => match stop.load(Ordering::Relaxed) {
-                        true => Order::Stop,
-                        false => continue,
-                    },
-                },
-            };
-            match order {
-                Order::Pause => self.paused = true,
-                Order::Resume => self.paused = false,
-                Order::Step => {
+                }
+                None => return self.proceed(),
+                Some(Order::Pause) => self.paused = true,
+                Some(Order::Resume) => self.paused = false,
+                Some(Order::Step) => {
                     self.paused = true;
                     return Next::Iterate;
                 }
-                Order::Save => return Next::Save,
-                Order::Tune(knob, value) => return Next::Tune(knob, value),
-                Order::Stop => return Next::Stop,
+                Some(Order::Save) => return Next::Save,
+                Some(Order::Tune(knob, value)) => return Next::Tune(knob, value),
+                Some(Order::Stop) => {
+                    self.is_stopping = true;
+                    return Next::Stop;
+                }
             }
         }
+    }
+
+    /// Iterates, or draws what is wanted if nothing was drawn since the last iteration.
+    fn proceed(&mut self) -> Next {
+        if std::mem::take(&mut self.has_drawn) {
+            return Next::Iterate;
+        }
+        match self.sketches.as_ref().map(Receiver::try_recv) {
+            Some(Ok(sketch)) => {
+                self.has_drawn = true;
+                Next::Draw(sketch)
+            }
+            Some(Err(_)) | None => Next::Iterate,
+        }
+    }
+
+    /// Waits a little for an order, which is heard, or for something else to do.
+    fn wait(&mut self, stop: &AtomicBool) -> Option<Next> {
+        let (no_orders, no_sketches) = (never(), never());
+        let orders = self.taker.as_ref().unwrap_or(&no_orders);
+        let sketches = self.sketches.as_ref().unwrap_or(&no_sketches);
+        select! {
+            recv(orders) -> order => {
+                self.heard.push_back(order.unwrap_or(Order::Stop));
+            }
+            recv(sketches) -> sketch => match sketch {
+                Ok(sketch) => return Some(Next::Draw(sketch)),
+                // Nobody draws any more.
+                Err(_) => self.sketches = None,
+            },
+            default(GLANCE) => return stop.load(Ordering::Relaxed).then_some(Next::Stop),
+        }
+        None
     }
 }
 
@@ -181,6 +215,40 @@ mod tests {
         drop(sketches);
         giver.send(Order::Stop).unwrap();
         assert!(matches!(orders.next(&stop), Next::Stop));
+    }
+
+    #[test]
+    fn pictures_are_drawn_without_anyone_who_orders() {
+        let stop = AtomicBool::new(false);
+        let mut orders = Orders::default();
+        let sketches = orders.take_sketches();
+        sketches.send(style()).unwrap();
+        assert!(matches!(orders.next(&stop), Next::Draw(_)));
+        assert!(matches!(orders.next(&stop), Next::Iterate));
+        drop(sketches);
+        assert!(matches!(orders.next(&stop), Next::Iterate));
+    }
+
+    #[test]
+    fn the_end_is_heard_before_its_turn_and_orders_keep_theirs() {
+        let stop = AtomicBool::new(false);
+        let mut orders = Orders::default();
+        let giver = orders.giver();
+        giver.send(Order::Save).unwrap();
+        assert!(!orders.wants_stop());
+        giver.send(Order::Save).unwrap();
+        giver.send(Order::Stop).unwrap();
+        assert!(orders.wants_stop());
+        for _ in 0..2 {
+            assert!(matches!(orders.next(&stop), Next::Save));
+        }
+        assert!(matches!(orders.next(&stop), Next::Stop));
+        assert!(orders.wants_stop(), "while the run ends");
+        orders.begin();
+        assert!(!orders.wants_stop());
+        assert!(matches!(orders.next(&stop), Next::Iterate));
+        drop(giver);
+        assert!(orders.wants_stop(), "nobody is left to order anything");
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Session {
         &self.config
     }
 
-    /// Takes orders from now on. Once whoever gives them is gone, the run saves and ends.
+    /// Takes orders from now on, between iterations; that to stop also ends an estimate of statistics. Once whoever gives them is gone, the run saves and ends.
     pub fn take_orders(&mut self) -> Sender<Order> {
         self.orders.giver()
     }
@@ -294,6 +294,7 @@ impl Session {
         limit: Option<u64>,
         hear: &mut Listener,
     ) -> Result<End> {
+        self.orders.begin();
         hear(&TrainEvent::Started(self.started(limit)))?;
         for notice in std::mem::take(&mut self.notices) {
             hear(&TrainEvent::Notice(notice))?;

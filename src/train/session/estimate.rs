@@ -4,7 +4,7 @@ use super::*;
 
 impl Session {
     /// Estimates running statistics anew where that is wanted, once an iteration at most, and says whether they are as
-    /// wanted: not if `stop` was raised before the end, and then they are training's own. It follows from the weights
+    /// wanted: not if the run was to stop before the end, and then they are training's own. It follows from the weights
     /// alone, always over the same batches, so that runs which were stopped save the same.
     pub(super) fn recalibrate(&mut self, stop: &AtomicBool) -> Result<bool> {
         if self.calibrated_step == Some(self.progress.step) {
@@ -23,7 +23,7 @@ impl Session {
     }
 
     /// Takes the statistics of the wanted number of batches, of as many epochs as it takes, and puts their mean in place
-    /// unless `stop` is raised.
+    /// unless the run is to stop, by the flag or by order.
     pub(super) fn observe(
         &mut self,
         calibration: &mut Calibration,
@@ -32,7 +32,7 @@ impl Session {
         let per_epoch = self.batcher.batches_per_epoch();
         let mut order = Vec::new();
         for i in 0..self.config.train.recalibrate {
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) || self.orders.wants_stop() {
                 return Ok(false);
             }
             let epoch = CALIBRATION_EPOCH - (i / per_epoch) as u64;
