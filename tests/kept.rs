@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Noise, gpus};
+use common::{Noise, gpus, patches};
 use spadework::config::{ModelConfig, NetG};
 use spadework::gpu::{Gpu, Store};
 use spadework::graph::Ty;
@@ -100,25 +100,6 @@ fn pictures_are_those_without_kept_tables() {
             assert!(got.data() == want, "{kind}, {n} layouts {seed}");
         }
     }
-}
-
-/// The patches of labels under two convolutions of a kernel of 3, at every size, places outside as `None`.
-fn patches(config: &ModelConfig, map: &IdMap) -> HashSet<(usize, Vec<Option<u32>>)> {
-    let mut patches = HashSet::new();
-    let [latent, _] = config.latent();
-    for doublings in 0..=config.upsampling.doublings() {
-        let side = latent << doublings;
-        let map = map.resize_floor(side, side);
-        let at = |y: isize, x: isize| {
-            let inside = (0..side as isize).contains(&y) && (0..side as isize).contains(&x);
-            inside.then(|| map.ids[y as usize * side + x as usize])
-        };
-        for (y, x) in (0..side as isize).flat_map(|y| (0..side as isize).map(move |x| (y, x))) {
-            let patch = (-2..=2).flat_map(|dy| (-2..=2).map(move |dx| (y + dy, x + dx)));
-            patches.insert((side, patch.map(|(y, x)| at(y, x)).collect()));
-        }
-    }
-    patches
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn drawn(request: &Request) -> Drawn {
         thumb: Arc::new(worker::thumb(&picture)),
         picture: Arc::new(picture),
         seconds: 0.0,
+        effort: None,
     }
 }
 

@@ -253,7 +253,14 @@ pub fn status_ui(ui: &mut Ui, easel: &Easel, pointer: Option<Point>) {
                 Some(drawn) if !easel.is_behind() => format!("drawn in {:.2} s", drawn.seconds),
                 _ => "drawing".into(),
             };
-            ui.weak(state);
+            let effort = easel.picture.as_ref().and_then(|drawn| drawn.effort);
+            let state = ui.weak(state);
+            if let Some(effort) = effort {
+                state.on_hover_text(format!(
+                    "{} neighbourhoods of classes were new; those seen before are kept",
+                    effort.rows_computed
+                ));
+            }
             if easel.is_unsaved() {
                 ui.weak("not saved");
             }

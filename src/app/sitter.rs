@@ -119,6 +119,7 @@ impl Sitter {
                     thumb: Arc::new(thumb(&picture)),
                     picture: Arc::new(picture),
                     seconds: start.elapsed().as_secs_f64(),
+                    effort: None,
                 }));
             }
             Ok(None) => {}

@@ -17,6 +17,7 @@ use crate::data::files::read_photo;
 use crate::data::resample::bicubic;
 use crate::data::{Grid, LabelSpace};
 use crate::gpu::Gpu;
+use crate::model::Effort;
 use crate::picture::Picture;
 use crate::train::Checkpoint;
 use crate::train::checkpoint::{SHIPPED, Shelf};
@@ -68,6 +69,8 @@ pub struct Drawn {
     pub thumb: Arc<ColorImage>,
     /// Time it took.
     pub seconds: f64,
+    /// What had to be computed for it; unknown of a network in training.
+    pub effort: Option<Effort>,
 }
 
 /// Holds the latest of what is put in; never makes the giver wait.
@@ -114,7 +117,8 @@ impl Worker {
                 adapter,
                 events,
                 gpu: None,
-                loaded: None,
+                path: None,
+                generator: None,
                 drawn: 0,
             }
             .serve(&tasks, &requests);
@@ -165,7 +169,10 @@ struct Studio {
     adapter: Option<String>,
     events: Events,
     gpu: Option<Arc<Gpu>>,
-    loaded: Option<(PathBuf, Generator)>,
+    /// The checkpoint in use.
+    path: Option<PathBuf>,
+    /// Its generator; none where its device was lost and cannot be opened again.
+    generator: Option<Generator>,
     drawn: u64,
 }
 
@@ -174,11 +181,7 @@ impl Studio {
         loop {
             // Requests wait while there is nothing to draw them with.
             let idle = never();
-            let requests = if self.loaded.is_some() {
-                requests
-            } else {
-                &idle
-            };
+            let requests = if self.path.is_some() { requests } else { &idle };
             select_biased! {
                 recv(tasks) -> task => match task {
                     Ok(Task::Load(path)) => self.load(&path),
@@ -232,18 +235,14 @@ impl Studio {
             step,
             adapter: gpu.info.name.clone(),
         };
-        self.loaded = Some((model.path.clone(), generator));
+        self.path = Some(model.path.clone());
+        self.generator = Some(generator);
         Ok(model)
     }
 
     fn encode(&mut self, wanted: Wanted) {
-        let encoded = match &mut self.loaded {
-            Some((_, generator)) => {
-                let photo = read_photo(&wanted.path);
-                photo.and_then(|photo| generator.encode(&photo))
-            }
-            None => Err(Error::Usage("no checkpoint is open".into())),
-        };
+        let encoded = read_photo(&wanted.path)
+            .and_then(|photo| self.attempt(|generator| generator.encode(&photo)));
         self.events.send(match encoded {
             Ok(encoded) => Event::Encoded {
                 wanted,
@@ -256,10 +255,13 @@ impl Studio {
     fn draw(&mut self, request: &Request) {
         let start = Instant::now();
         self.drawn += 1;
-        let drawn = match self.synth(request) {
-            Err(Error::Device(reason)) => self.reopen(request, &reason),
-            other => other,
-        };
+        let drawn = self.attempt(|generator| {
+            let layout = layout(request, generator.space());
+            match &request.style {
+                Some(style) => generator.synth_in_style(&layout, style),
+                None => generator.synth(&layout),
+            }
+        });
         match drawn {
             Ok(picture) => self.events.send(Event::Drawn(Drawn {
                 sight: request.sight,
@@ -268,6 +270,7 @@ impl Studio {
                 thumb: Arc::new(thumb(&picture)),
                 picture: Arc::new(picture),
                 seconds: start.elapsed().as_secs_f64(),
+                effort: self.generator.as_ref().map(Generator::effort),
             })),
             Err(error) => self.events.send(Event::NotDrawn {
                 sight: request.sight,
@@ -276,26 +279,27 @@ impl Studio {
         }
     }
 
-    fn synth(&mut self, request: &Request) -> Result<Picture> {
-        let Some((_, generator)) = &mut self.loaded else {
-            return Err(Error::Usage("no checkpoint is open".into()));
-        };
-        let layout = layout(request, generator.space());
-        match &request.style {
-            Some(style) => generator.synth_in_style(&layout, style),
-            None => generator.synth(&layout),
+    /// Does something with the generator. A device that was lost, as by a driver's update, is opened anew; once.
+    fn attempt<T>(&mut self, work: impl Fn(&mut Generator) -> Result<T>) -> Result<T> {
+        match work(self.generator()?) {
+            Err(Error::Device(reason)) => {
+                self.events.send(Event::Notice(format!(
+                    "The device was lost and is opened again: {reason}."
+                )));
+                (self.gpu, self.generator) = (None, None);
+                work(self.generator()?)
+            }
+            done => done,
         }
     }
 
-    /// A device that was lost, as by a driver's update, is opened anew; once.
-    fn reopen(&mut self, request: &Request, reason: &str) -> Result<Picture> {
-        self.events.send(Event::Notice(format!(
-            "the device was lost and is opened again ({reason})"
-        )));
-        self.gpu = None;
-        let path = self.loaded.take().map(|(path, _)| path);
-        self.open(&path.unwrap_or_default())?;
-        self.synth(request)
+    fn generator(&mut self) -> Result<&mut Generator> {
+        let path = self.path.clone();
+        if let (None, Some(path)) = (&self.generator, path) {
+            self.open(&path)?;
+        }
+        let none = || Error::Usage("no checkpoint is open".into());
+        self.generator.as_mut().ok_or_else(none)
     }
 }
 
@@ -349,6 +353,61 @@ mod tests {
             taker.recv().is_err(),
             "the taker hears that nothing follows"
         );
+    }
+
+    #[cfg(feature = "shipped-model")]
+    #[test]
+    fn a_lost_device_is_opened_again_and_draws_the_same() {
+        let (events, heard) = Events::silent();
+        let mut studio = Studio {
+            adapter: None,
+            events,
+            gpu: None,
+            path: None,
+            generator: None,
+            drawn: 0,
+        };
+        studio.load(Path::new(SHIPPED));
+        let Event::Model(model) = heard.recv().unwrap() else {
+            panic!("no model")
+        };
+        let [width, height] = model.size;
+        let scene = crate::data::landscape::layout(3, width, height).unwrap();
+        let request = Request {
+            sight: Sight {
+                layout: 1,
+                style: 2,
+                outlines: true,
+            },
+            labels: Arc::new(Grid::new(width, height, scene.labels)),
+            style: model.styles.map(|styles| Style::random(styles.z_dim, 5)),
+        };
+        let picture = |event| match event {
+            Event::Drawn(drawn) => drawn.picture,
+            other => panic!("{other:?}"),
+        };
+        studio.draw(&request);
+        let first = picture(heard.recv().unwrap());
+        studio.gpu.as_ref().unwrap().device.destroy();
+        studio.draw(&request);
+        let notice = heard.recv().unwrap();
+        assert!(
+            matches!(&notice, Event::Notice(text) if text.contains("lost")),
+            "{notice:?}"
+        );
+        assert_eq!(*picture(heard.recv().unwrap()), *first);
+        // What asks in between is told what is wrong, and the next one tries again.
+        (studio.gpu, studio.generator) = (None, None);
+        studio.adapter = Some("no such adapter".into());
+        studio.draw(&request);
+        let told = heard.recv().unwrap();
+        assert!(
+            matches!(&told, Event::NotDrawn { error, .. } if error.contains("no such")),
+            "{told:?}"
+        );
+        studio.adapter = None;
+        studio.draw(&request);
+        assert_eq!(*picture(heard.recv().unwrap()), *first);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 pub mod golden;
 
+use spadework::config::ModelConfig;
 use spadework::gpu::{Executor, Gpu, Store};
 use spadework::graph::plan::{Plan, Target};
 use spadework::graph::{Graph, Ty};
 use spadework::ops::{Case, CaseInput, Family, Tensor};
-use std::collections::HashMap;
+use spadework::windows::IdMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 /// The adapter under test in both kernel families (on an adapter that cannot run the subgroup family, one).
@@ -180,4 +182,23 @@ pub fn assert_close(what: &str, got: &[f64], want: &[f64], limit: f64) {
 
 pub fn max_abs(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |m, v| v.abs().max(m))
+}
+
+/// The patches of labels under two convolutions of a kernel of 3, at every size, places outside as `None`.
+pub fn patches(config: &ModelConfig, map: &IdMap) -> HashSet<(usize, Vec<Option<u32>>)> {
+    let mut patches = HashSet::new();
+    let [latent, _] = config.latent();
+    for doublings in 0..=config.upsampling.doublings() {
+        let side = latent << doublings;
+        let map = map.resize_floor(side, side);
+        let at = |y: isize, x: isize| {
+            let inside = (0..side as isize).contains(&y) && (0..side as isize).contains(&x);
+            inside.then(|| map.ids[y as usize * side + x as usize])
+        };
+        for (y, x) in (0..side as isize).flat_map(|y| (0..side as isize).map(move |x| (y, x))) {
+            let patch = (-2..=2).flat_map(|dy| (-2..=2).map(move |dx| (y + dy, x + dx)));
+            patches.insert((side, patch.map(|(y, x)| at(y, x)).collect()));
+        }
+    }
+    patches
 }
