@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
-use eframe::egui::{Event, Key, Modifiers, PointerButton, Pos2, accesskit, vec2};
+use eframe::egui::{
+    Event, Key, Modifiers, PointerButton, Pos2, ViewportCommand, ViewportEvent, ViewportId,
+    accesskit, vec2,
+};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use spadework::app::Painter;
-use spadework::app::easel::{Dialog, Mode};
+use spadework::app::easel::{Dialog, Mode, Parting};
 use spadework::app::event::{Event as AppEvent, Events, Model};
 use spadework::app::follow::{Follower, Live, News};
 use spadework::app::home::Home;
@@ -19,7 +22,7 @@ use spadework::app::monitor::Monitor;
 use spadework::app::raster::Tip;
 use spadework::app::sitter::Sitting;
 use spadework::app::studio::Studio;
-use spadework::app::styling::{Ability, Origin, Recipe};
+use spadework::app::styling::{Ability, Origin, Part, Recipe};
 use spadework::app::tools::Tool;
 use spadework::app::worker::{self, Drawn, Request, Task, Worker};
 use spadework::data::{DataConfig, Grid, LabelSpace};
@@ -55,6 +58,10 @@ fn window_at(home: Option<std::path::PathBuf>) -> Window {
 /// A window whose worker draws every pixel alike: as bright as the first coordinate of the style. The style of every
 /// picture is all ones.
 fn window_with_styles(styles: Option<Ability>) -> Window {
+    window_with_styles_at(styles, None)
+}
+
+fn window_with_styles_at(styles: Option<Ability>, home: Option<std::path::PathBuf>) -> Window {
     let mut window = Harness::builder()
         .with_size(vec2(1280.0, 720.0))
         .with_max_steps(20)
@@ -86,7 +93,7 @@ fn window_with_styles(styles: Option<Ability>) -> Window {
                     }
                 }
             });
-            Painter::new(&made.egui_ctx, worker, (events, heard), None)
+            Painter::new(&made.egui_ctx, worker, (events, heard), home.map(Home::at))
         });
     window.state_mut().easel.load("model.safetensors".into());
     until(&mut window, "the model is there", is_up_to_date);
@@ -236,6 +243,141 @@ fn a_project_restores_layout_and_style() {
             .is_some()
     });
     assert_eq!(*window.state().easel.styling.recipe(), Recipe::default());
+}
+
+#[test]
+fn a_style_is_work_that_a_crash_does_not_lose() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    assert!(!window.state().easel.is_unsaved(), "nothing was done yet");
+    type Change = fn(&mut Window);
+    let changes: [(&str, Change); 5] = [
+        ("dice", |window| click(window, "Random style")),
+        ("seed", |window| {
+            let styling = &mut window.state_mut().easel.styling;
+            styling.put(Part::First, Origin::Seed(17));
+        }),
+        ("picture", |window| {
+            let path = "dusk.jpg".into();
+            window.state_mut().easel.drop_file(path);
+            until(window, "the style is taken", |window| {
+                window.query_by_label("dusk.jpg").is_some()
+            });
+        }),
+        ("mix", |window| {
+            window.get_by_label("Style: seed 17").click_secondary();
+        }),
+        ("strength", |window| {
+            let styling = &mut window.state_mut().easel.styling;
+            styling.change(|recipe| recipe.strength = 0.7);
+        }),
+    ];
+    let recovery = window.state().easel.recovery().unwrap();
+    let mut later = Instant::now();
+    for (what, change) in changes {
+        change(&mut window);
+        window.run();
+        brightness(&mut window);
+        assert!(window.state().easel.is_unsaved(), "{what}");
+        window.state_mut().easel.autosave(later);
+        later += Duration::from_secs(9);
+        window.state_mut().easel.autosave(later);
+        until(&mut window, what, |_| recovery.exists());
+        std::fs::rename(&recovery, home.join("unsaved-0.png")).unwrap();
+    }
+    let recipe = window.state().easel.styling.recipe().clone();
+    assert!(
+        recipe.second.is_some() && recipe.strength == 0.7,
+        "{recipe:?}"
+    );
+    let bright = brightness(&mut window);
+    // As a crash does it.
+    std::mem::forget(window);
+
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    click(&mut window, "Open it");
+    until(&mut window, "the layout is back", |window| {
+        *window.state().easel.styling.recipe() == recipe
+    });
+    assert_eq!(brightness(&mut window), bright);
+    assert!(window.state().easel.is_unsaved());
+    // What was recovered lives on as this window's own before the old copy goes.
+    let old = home.join("unsaved-0.png");
+    assert!(old.exists());
+    window.state_mut().easel.autosave(later);
+    window
+        .state_mut()
+        .easel
+        .autosave(later + Duration::from_secs(9));
+    until(&mut window, "the old copy goes", |_| !old.exists());
+    assert!(window.state().easel.recovery().unwrap().exists());
+}
+
+/// Wants to close the window; says whether it does.
+fn closes(window: &mut Window) -> bool {
+    let viewport = window.input_mut().viewports.entry(ViewportId::ROOT);
+    viewport.or_default().events.push(ViewportEvent::Close);
+    window.step();
+    let stays = commands(window).contains(&ViewportCommand::CancelClose);
+    window.run();
+    !stays
+}
+
+fn commands(window: &Window) -> Vec<ViewportCommand> {
+    window.output().viewport_output[&ViewportId::ROOT]
+        .commands
+        .clone()
+}
+
+#[test]
+fn a_window_with_changes_asks_before_it_closes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lake.png");
+    let mut window = window_with_styles(Some(STYLES));
+    assert!(closes(&mut window), "nothing would be lost");
+    click(&mut window, "Random style");
+    brightness(&mut window);
+    assert!(!closes(&mut window));
+    click(&mut window, "Cancel");
+    assert!(window.state().easel.dialog.is_none());
+
+    // Save, under a name that is asked for.
+    assert!(!closes(&mut window));
+    assert!(
+        window
+            .query_by_label("Save the changes to untitled?")
+            .is_some()
+    );
+    click(&mut window, "Save");
+    write_path(&mut window, &path);
+    click(&mut window, "Save");
+    until(
+        &mut window,
+        "it closes once the layout is saved",
+        |window| window.state().easel.parting == Parting::Gone,
+    );
+    assert!(path.exists() && closes(&mut window));
+
+    // Whoever gives up naming the file stays.
+    let mut window = window_with_styles(Some(STYLES));
+    click(&mut window, "Random style");
+    assert!(!closes(&mut window));
+    click(&mut window, "Save");
+    click(&mut window, "Cancel");
+    key(&mut window, Modifiers::COMMAND, Key::S);
+    write_path(&mut window, &dir.path().join("other.png"));
+    click(&mut window, "Save");
+    until(&mut window, "the layout is saved", |window| {
+        !window.state().easel.is_unsaved()
+    });
+    assert_eq!(window.state().easel.parting, Parting::Staying);
+
+    click(&mut window, "Random style");
+    assert!(!closes(&mut window));
+    click(&mut window, "Don't save");
+    assert_eq!(window.state().easel.parting, Parting::Gone);
+    assert!(closes(&mut window));
 }
 
 fn click(window: &mut Window, label: &str) {
@@ -596,7 +738,7 @@ fn a_crash_loses_nothing() {
     click(&mut window, "Fill");
     click(&mut window, "flower");
     drag(&mut window, &[[0.5, 0.5]]);
-    let recovery = Home::at(home.clone()).recovery();
+    let recovery = window.state().easel.recovery().unwrap();
     let later = Instant::now() + Duration::from_secs(9);
     window.state_mut().easel.autosave(later);
     until(&mut window, "the copy is written", |_| recovery.exists());

@@ -34,8 +34,6 @@ pub enum Job {
         project: Box<Project>,
         /// What it is written for.
         purpose: Purpose,
-        /// Number of the layout.
-        revision: u64,
         /// Whether it may take another file's place.
         replace: bool,
     },
@@ -142,7 +140,6 @@ fn perform(job: Job) -> Result<Option<Event>> {
             labels,
             project,
             purpose,
-            revision,
             replace,
         } => {
             if !replace && path.exists() {
@@ -153,11 +150,7 @@ fn perform(job: Job) -> Result<Option<Event>> {
                 make_folder(&path)?;
             }
             sheet::write(&path, &labels, &project)?;
-            Event::Saved {
-                path,
-                purpose,
-                revision,
-            }
+            Event::Saved { path, purpose }
         }
         Job::Export {
             path,
@@ -168,12 +161,8 @@ fn perform(job: Job) -> Result<Option<Event>> {
                 return Ok(Some(Event::Exists { path }));
             }
             picture::save(&path, &picture)?;
-            let (purpose, revision) = (Purpose::Picture, 0);
-            Event::Saved {
-                path,
-                purpose,
-                revision,
-            }
+            let purpose = Purpose::Picture;
+            Event::Saved { path, purpose }
         }
         Job::Remember(path, memory) => {
             make_folder(&path)?;
@@ -229,8 +218,7 @@ mod tests {
                 path: path.clone(),
                 labels: labels.clone(),
                 project: Box::new(Project::new(LabelSpace::clone(&space))),
-                purpose: Purpose::Layout,
-                revision: 7,
+                purpose: Purpose::Autosave,
                 replace,
             });
         }
@@ -244,7 +232,10 @@ mod tests {
             matches!(
                 saved,
                 [
-                    Event::Saved { revision: 7, .. },
+                    Event::Saved {
+                        purpose: Purpose::Autosave,
+                        ..
+                    },
                     Event::Exists { .. },
                     Event::Saved { .. }
                 ]

@@ -3,6 +3,7 @@
 //! The panels show this state and call these functions; keys and menus come as [`Command`]s, news from the threads as
 //! [`Event`]s. Nothing here waits.
 
+mod deeds;
 mod files;
 mod news;
 
@@ -70,6 +71,20 @@ pub enum Dialog {
     Mapping(Box<Mapping>),
     /// Lists the keys.
     Keys,
+    /// Asks what becomes of changes before the window closes.
+    Leave,
+}
+
+/// How far closing the window is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parting {
+    /// Nobody wants to leave.
+    #[default]
+    Staying,
+    /// It closes once the layout is saved.
+    Saving,
+    /// It may close.
+    Gone,
 }
 
 /// What is told where a picture is wanted too early.
@@ -125,10 +140,15 @@ pub struct Easel {
     pub memory: Memory,
     /// File of the layout.
     pub file: Option<PathBuf>,
-    /// Whether the file holds the layout as it is.
-    saved: Option<u64>,
-    autosaved: Option<u64>,
+    /// How far closing the window is.
+    pub parting: Parting,
+    /// What the file holds.
+    saved: Option<Sight>,
+    /// What the copy for a crash holds.
+    autosaved: Option<Sight>,
     changed: Option<Instant>,
+    /// The copy of a window that is gone, until this window's own holds the same.
+    orphan: Option<PathBuf>,
     /// A project that waits for its checkpoint.
     waiting: Option<Box<Opened>>,
     asked: Option<Sight>,
@@ -150,8 +170,6 @@ impl Easel {
         let memory = home.as_ref().map(Home::remember).unwrap_or_default();
         let mut easel = Self {
             hand: Hand::new(canvas.size(), 0),
-            saved: Some(canvas.revision()),
-            autosaved: Some(canvas.revision()),
             canvas,
             space,
             history: History::default(),
@@ -174,7 +192,11 @@ impl Easel {
             dialog: None,
             memory,
             file: None,
+            parting: Parting::Staying,
+            saved: None,
+            autosaved: None,
             changed: None,
+            orphan: None,
             waiting: None,
             asked: None,
             exporting: None,
@@ -184,6 +206,7 @@ impl Easel {
             worker,
             clerk,
         };
+        easel.settle();
         easel.move_in();
         easel
     }
@@ -202,9 +225,15 @@ impl Easel {
         }
     }
 
-    /// Whether the layout differs from its file.
+    /// Whether layout or style differ from what the file holds.
     pub fn is_unsaved(&self) -> bool {
-        self.saved != Some(self.canvas.revision())
+        self.saved != Some(self.sight())
+    }
+
+    /// Takes things as they are for saved: nothing in them is anybody's work.
+    fn settle(&mut self) {
+        self.saved = Some(self.sight());
+        self.autosaved = self.saved;
     }
 
     /// What the picture shall show.
@@ -253,10 +282,13 @@ impl Easel {
 
     /// Name of the layout for the title.
     pub fn title(&self) -> String {
-        let name = self.file.as_deref().and_then(Path::file_name);
-        let name = name.map_or("untitled".into(), |name| name.to_string_lossy());
         let mark = if self.is_unsaved() { "•" } else { "" };
-        format!("{name}{mark} – Spadework")
+        format!("{}{mark} – Spadework", self.name())
+    }
+
+    /// Name of the layout.
+    pub fn name(&self) -> String {
+        self.file.as_deref().map_or("untitled".into(), name_of)
     }
 
     /// Asks for another generator.
@@ -296,157 +328,6 @@ impl Easel {
         if id != self.hand.class {
             self.palette.remember(self.hand.class);
             self.hand.class = id;
-        }
-    }
-
-    /// Does what a key or menu asks for.
-    pub fn perform(&mut self, command: Command, window: &Context) {
-        match command {
-            Command::New => {
-                self.exchange(Canvas::blank(self.size(), self.hand.ground));
-                self.file = None;
-            }
-            Command::Landscape => self.landscape(),
-            Command::Open => self.ask(Wish::Open),
-            Command::Trace => self.ask(Wish::Trace),
-            Command::Untrace => self.traced = None,
-            Command::Model => self.ask(Wish::Model),
-            Command::Save => match self.file.clone() {
-                Some(path) => self.save(path, true),
-                None => self.ask(Wish::Save),
-            },
-            Command::SaveAs => self.ask(Wish::Save),
-            Command::Export => self.ask(Wish::Export),
-            Command::CopyPicture => self.copy(window),
-            Command::Quit => window.send_viewport_cmd(ViewportCommand::Close),
-            Command::Roll => self.styling.roll(Part::First),
-            Command::StylePicture => self.ask_for_style(Part::First),
-            Command::Styles => {
-                self.shows_styles = !self.shows_styles;
-                // A slider that is no longer drawn is not held either.
-                self.styling.is_held = false;
-            }
-            Command::Undo => {
-                self.hand.cancel(&mut self.canvas, &mut self.history);
-                let undone = self.history.undo(&mut self.canvas);
-                self.detach(undone);
-            }
-            Command::Redo => {
-                self.hand.cancel(&mut self.canvas, &mut self.history);
-                let redone = self.history.redo(&mut self.canvas);
-                self.detach(redone);
-            }
-            Command::Ground => self.hand.ground = self.hand.class,
-            Command::Take(tool) => self.hand.take(tool, &mut self.canvas, &mut self.history),
-            Command::Smaller => self.resize_brush(-1),
-            Command::Larger => self.resize_brush(1),
-            Command::Tip => {
-                self.hand.brush.tip = match self.hand.brush.tip {
-                    Tip::Round => Tip::Square,
-                    Tip::Square => Tip::Round,
-                }
-            }
-            Command::Swap => {
-                if let Some(id) = self.palette.latest() {
-                    self.choose(id);
-                }
-            }
-            Command::Class(n) => {
-                if let Some(id) = self.palette.shown(&self.space).get(usize::from(n)) {
-                    self.choose(*id);
-                }
-            }
-            Command::Search => self.palette.focus = true,
-            Command::Close => self.hand.close(&mut self.canvas, &mut self.history),
-            Command::GiveUp => {
-                self.hand.cancel(&mut self.canvas, &mut self.history);
-            }
-            Command::Fit => self.view = View::Fit,
-            Command::Natural => self
-                .view
-                .natural(self.canvas.size(), window.pixels_per_point()),
-            // The pane knows where its middle is.
-            Command::ZoomIn => self.zoom = Some(1.25),
-            Command::ZoomOut => self.zoom = Some(0.8),
-            Command::SideBySide => self.mode = Mode::SideBySide,
-            Command::Split => self.mode = Mode::Split,
-            Command::Blink => self.mode = Mode::Blink,
-            Command::Flip => self.flipped = !self.flipped,
-            Command::Theme => {
-                self.memory.dark = Some(!window.global_style().visuals.dark_mode);
-                self.keep();
-            }
-            Command::Keys => self.dialog = Some(Dialog::Keys),
-        }
-    }
-
-    /// Whether a command would do anything now.
-    pub fn can(&self, command: Command) -> bool {
-        match command {
-            Command::Undo => self.history.can_undo(),
-            Command::Redo => self.history.can_redo(),
-            Command::CopyPicture => self.picture.is_some(),
-            Command::Untrace => self.traced.is_some(),
-            Command::Roll => self.styles().is_some(),
-            Command::StylePicture => self.takes_pictures(),
-            Command::Close | Command::GiveUp => *self.hand.gesture() != Gesture::None,
-            Command::Flip => self.mode == Mode::Blink,
-            Command::Swap => self.palette.latest().is_some(),
-            _ => true,
-        }
-    }
-
-    fn size(&self) -> [usize; 2] {
-        self.model.as_ref().map_or(FIRST_SIZE, |model| model.size)
-    }
-
-    fn landscape(&mut self) {
-        self.seed += 1;
-        self.clerk.give(Job::Landscape(self.seed, self.size()));
-    }
-
-    fn resize_brush(&mut self, direction: i32) {
-        let size = self.hand.brush.size_px as i32;
-        // A tenth, so that the keys are useful for any size.
-        let size = size + direction * (size / 10).max(1);
-        self.hand.brush.size_px = size.clamp(1, MAX_BRUSH_PX as i32) as u32;
-    }
-
-    fn ask(&mut self, wish: Wish) {
-        let beside = self.file.as_deref();
-        self.dialog = Some(Dialog::Path(PathSheet::new(wish, beside)));
-    }
-
-    fn copy(&mut self, window: &Context) {
-        match &self.picture {
-            Some(drawn) => {
-                window.copy_image(ColorImage::clone(&drawn.image));
-                self.notes.info("The picture is on the clipboard.");
-            }
-            None => self
-                .notes
-                .error("There is no picture yet: open a model first."),
-        }
-    }
-
-    /// A layout that came back in the place of another is not the one of its file.
-    fn detach(&mut self, edit: Option<Kind>) {
-        if edit == Some(Kind::Exchange) {
-            self.file = None;
-            self.saved = None;
-            self.view = View::Fit;
-        }
-    }
-
-    /// Puts another layout in the place of the canvas, which undo brings back.
-    fn exchange(&mut self, other: Canvas) {
-        self.hand.cancel(&mut self.canvas, &mut self.history);
-        let resized = other.size() != self.canvas.size();
-        self.history.begin_exchange(&mut self.canvas);
-        self.canvas.exchange(other.labels().clone());
-        self.history.end(&mut self.canvas);
-        if resized {
-            self.view = View::Fit;
         }
     }
 

@@ -46,8 +46,8 @@ pub struct Opened {
 /// What a file was written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The layout, at the user's wish.
-    Layout,
+    /// The layout in its style, at the user's wish.
+    Layout(Sight),
     /// The picture.
     Picture,
     /// The layout, in case of a crash.
@@ -103,8 +103,6 @@ pub enum Event {
         path: PathBuf,
         /// What for.
         purpose: Purpose,
-        /// Number of the layout.
-        revision: u64,
     },
     /// A file was not written, since another has its name.
     Exists {

@@ -114,6 +114,10 @@ impl Home {
     pub fn move_in(&mut self) -> Result<Option<PathBuf>> {
         self.make()?;
         let found = self.orphan();
+        // Numbers of processes come again: what another window left, or still edits, is not ours to write over.
+        while self.recovery().exists() || is_held(&Self::lock_of(&self.recovery())) {
+            self.number = self.number.wrapping_add(1);
+        }
         let path = Self::lock_of(&self.recovery());
         let lock = File::create(&path).map_err(|e| Error::io("cannot create", &path, e))?;
         // Some network folders know no locks; then another window may offer what this one still edits.
@@ -128,8 +132,7 @@ impl Home {
         let left = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
             let ours = name.is_some_and(|n| n.starts_with("unsaved-") && n.ends_with(".png"));
-            let alive = File::open(Self::lock_of(path)).is_ok_and(|lock| lock.try_lock().is_err());
-            ours && !alive
+            ours && !is_held(&Self::lock_of(path))
         };
         let changed = |path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok();
         paths.filter(left).max_by_key(changed)
@@ -142,6 +145,11 @@ impl Home {
             let _ = std::fs::remove_file(Self::lock_of(&self.recovery()));
         }
     }
+}
+
+/// Whether a window that lives holds a lock.
+fn is_held(lock: &Path) -> bool {
+    File::open(lock).is_ok_and(|lock| lock.try_lock().is_err())
 }
 
 #[cfg(test)]
@@ -183,5 +191,11 @@ mod tests {
         first.move_out();
         second.move_out();
         assert_eq!(window(3).move_in().unwrap(), Some(first.recovery()));
+        // A process of the same number leaves what it finds alone, and so does one beside it.
+        let (mut again, mut beside) = (window(1), window(1));
+        assert_eq!(again.move_in().unwrap(), Some(first.recovery()));
+        beside.move_in().unwrap();
+        let paths = [&first, &again, &beside].map(Home::recovery);
+        assert!(paths[0] != paths[1] && paths[1] != paths[2], "{paths:?}");
     }
 }

@@ -11,6 +11,7 @@ pub mod command;
 pub mod curves;
 pub mod easel;
 pub mod event;
+pub mod farewell;
 pub mod follow;
 pub mod history;
 pub mod home;
@@ -48,7 +49,7 @@ use winit::event_loop::EventLoop;
 
 use crate::{Error, Result};
 use clerk::Clerk;
-use easel::{Dialog, Easel};
+use easel::{Dialog, Easel, Parting};
 use event::{Event, Events};
 use home::Home;
 use input::Acts;
@@ -112,6 +113,8 @@ pub struct Painter {
     events: Events,
     heard: Receiver<Event>,
     title: String,
+    /// Whether the window was told to close.
+    is_leaving: bool,
 }
 
 impl Painter {
@@ -130,10 +133,23 @@ impl Painter {
             events,
             heard,
             title: String::new(),
+            is_leaving: false,
         }
     }
 
-    fn hear(&mut self, window: &Context) {
+    /// Asks before changes are lost.
+    fn part(&mut self, window: &Context) {
+        let wants = window.input(|input| input.viewport().close_requested());
+        if wants && !self.easel.may_leave() {
+            window.send_viewport_cmd(ViewportCommand::CancelClose);
+        }
+        if self.easel.parting == Parting::Gone && !std::mem::replace(&mut self.is_leaving, true) {
+            window.send_viewport_cmd(ViewportCommand::Close);
+        }
+    }
+
+    /// Hears what the threads tell, and keeps title, theme and the copy for a crash as things are.
+    pub fn hear(&mut self, window: &Context) {
         while let Ok(event) = self.heard.try_recv() {
             self.easel.hear(event);
         }
@@ -221,11 +237,22 @@ impl Painter {
                 mapping::Answer::Closed => Answer::Closed,
                 mapping::Answer::Mapped => return easel.mapped(),
             },
+            Some(Dialog::Leave) => {
+                return match farewell::ui(ui, &easel.name()) {
+                    farewell::Answer::Open => {}
+                    farewell::Answer::Stay => easel.stay(),
+                    farewell::Answer::Save => easel.save_and_leave(),
+                    farewell::Answer::Discard => {
+                        easel.leave_unsaved();
+                        ui.ctx().request_repaint();
+                    }
+                };
+            }
             Some(Dialog::Path(sheet)) => sheet.ui(ui, &easel.memory, &self.events),
         };
         match answer {
             Answer::Open => {}
-            Answer::Closed => easel.dialog = None,
+            Answer::Closed => easel.stay(),
             Answer::Path(wish, path, replace) => {
                 // A sheet that saves stays until the file is written, or must be named otherwise.
                 if !wish.writes() {
@@ -240,6 +267,7 @@ impl Painter {
 impl eframe::App for Painter {
     fn logic(&mut self, window: &egui::Context, _: &mut eframe::Frame) {
         self.hear(window);
+        self.part(window);
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {

@@ -33,6 +33,14 @@ pub struct Project {
     /// The style it was painted in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub style: Option<Recipe>,
+    /// Whether borders between classes were outlined, for models with instance maps.
+    #[serde(default = "is_outlined", skip_serializing_if = "Clone::clone")]
+    pub outlines: bool,
+}
+
+/// Layouts are outlined unless they say otherwise.
+fn is_outlined() -> bool {
+    true
 }
 
 impl Project {
@@ -44,6 +52,7 @@ impl Project {
             checkpoint: None,
             traced: None,
             style: None,
+            outlines: true,
         }
     }
 }
@@ -196,6 +205,7 @@ mod tests {
                 share: 0.3,
                 strength: 1.1,
             }),
+            outlines: false,
             ..Project::new(landscapes())
         };
         write(&path, &labels(), &project).unwrap();

@@ -126,7 +126,8 @@ impl eframe::App for Studio {
     fn logic(&mut self, window: &Context, frame: &mut eframe::Frame) {
         self.monitor.logic(window, frame);
         if let Some(painter) = &mut self.painter {
-            painter.logic(window, frame);
+            // The window closes without asking, as the run does; what was not saved is offered at the next start.
+            painter.hear(window);
         }
     }
 

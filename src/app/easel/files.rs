@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Dialog, Easel, NO_PICTURE};
+use super::{Dialog, Easel, NO_PICTURE, Parting};
 use crate::app::canvas::Canvas;
 use crate::app::clerk::Job;
 use crate::app::event::{Opened, Purpose};
@@ -63,7 +63,7 @@ impl Easel {
     }
 
     pub(super) fn save(&mut self, path: PathBuf, replace: bool) {
-        self.write(path, Purpose::Layout, replace);
+        self.write(path, Purpose::Layout(self.sight()), replace);
     }
 
     fn write(&mut self, path: PathBuf, purpose: Purpose, replace: bool) {
@@ -71,12 +71,12 @@ impl Easel {
         project.checkpoint = self.model.as_ref().map(|model| model.path.clone());
         project.traced = self.traced.as_ref().map(|traced| traced.path.clone());
         project.style = self.styles().map(|_| self.styling.recipe().clone());
+        project.outlines = self.outlines;
         self.clerk.give(Job::Save {
             path,
             labels: Arc::new(self.canvas.labels().clone()),
             project: Box::new(project),
             purpose,
-            revision: self.canvas.revision(),
             replace,
         });
     }
@@ -118,7 +118,7 @@ impl Easel {
         };
         let nothing_to_lose = !self.is_unsaved();
         self.exchange(Canvas::new(labels));
-        let recovery = self.home.as_ref().map(Home::recovery);
+        let recovery = self.recovery();
         let orphan = path
             .as_ref()
             .is_some_and(|path| path.parent() == recovery.as_deref().and_then(Path::parent));
@@ -129,23 +129,25 @@ impl Easel {
             if let Some(recipe) = project.style {
                 self.restore(recipe);
             }
+            self.outlines = project.outlines;
         }
         match path {
             // What was recovered is still unsaved, and lives on as this window's own.
             Some(path) if orphan => {
                 self.file = None;
-                self.clerk.give(Job::Remove(path));
+                self.saved = None;
+                self.orphan = Some(path);
             }
             Some(path) => {
                 home::recall(&mut self.memory.layouts, &path);
                 self.keep();
                 self.file = Some(path);
-                self.saved = Some(self.canvas.revision());
+                self.saved = Some(self.sight());
             }
             None => {
                 self.file = None;
                 if nothing_to_lose {
-                    self.saved = Some(self.canvas.revision());
+                    self.settle();
                 }
             }
         }
@@ -166,18 +168,23 @@ impl Easel {
         }
     }
 
-    pub(super) fn saved(&mut self, path: PathBuf, purpose: Purpose, revision: u64) {
+    pub(super) fn saved(&mut self, path: PathBuf, purpose: Purpose) {
         match purpose {
-            Purpose::Layout => {
+            Purpose::Layout(sight) => {
                 if let Some(Dialog::Path(_)) = self.dialog {
                     self.dialog = None;
                 }
-                self.saved = Some(revision);
+                self.saved = Some(sight);
                 home::recall(&mut self.memory.layouts, &path);
                 self.keep();
                 self.notes.info(format!("Saved {}.", path.display()));
                 self.file = Some(path);
                 self.drop_recovery();
+                // What changed while it was written is copied again.
+                self.autosaved = self.saved;
+                if self.parting == Parting::Saving {
+                    self.parting = Parting::Gone;
+                }
             }
             Purpose::Picture => {
                 if let Some(Dialog::Path(_)) = self.dialog {
@@ -185,7 +192,7 @@ impl Easel {
                 }
                 self.notes.info(format!("Saved {}.", path.display()));
             }
-            Purpose::Autosave => {}
+            Purpose::Autosave => self.drop_orphan(),
         }
     }
 
@@ -196,16 +203,23 @@ impl Easel {
         }
     }
 
-    fn drop_recovery(&self) {
+    fn drop_recovery(&mut self) {
         if let Some(home) = &self.home {
             self.clerk.give(Job::Remove(home.recovery()));
+        }
+        self.drop_orphan();
+    }
+
+    fn drop_orphan(&mut self) {
+        if let Some(orphan) = self.orphan.take() {
+            self.clerk.give(Job::Remove(orphan));
         }
     }
 
     /// Writes the copy that survives a crash when it is due; says how long until then.
     pub fn autosave(&mut self, now: Instant) -> Option<Duration> {
-        let revision = self.canvas.revision();
-        if self.home.is_none() || self.autosaved == Some(revision) || !self.is_unsaved() {
+        let sight = self.sight();
+        if self.home.is_none() || self.autosaved == Some(sight) || !self.is_unsaved() {
             self.changed = None;
             return None;
         }
@@ -213,12 +227,50 @@ impl Easel {
         if due > now {
             return Some(due - now);
         }
-        self.autosaved = Some(revision);
+        self.autosaved = Some(sight);
         self.changed = None;
         if let Some(home) = &self.home {
             self.write(home.recovery(), Purpose::Autosave, true);
         }
         None
+    }
+
+    /// Where the copy that survives a crash is written, if anywhere.
+    pub fn recovery(&self) -> Option<PathBuf> {
+        self.home.as_ref().map(Home::recovery)
+    }
+
+    /// Whether the window may close now. If not, the changes that would be lost are asked about.
+    pub fn may_leave(&mut self) -> bool {
+        if self.parting == Parting::Gone || !self.is_unsaved() {
+            return true;
+        }
+        self.parting = Parting::Staying;
+        self.dialog = Some(Dialog::Leave);
+        false
+    }
+
+    /// Saves the changes, then leaves.
+    pub fn save_and_leave(&mut self) {
+        self.dialog = None;
+        self.parting = Parting::Saving;
+        match self.file.clone() {
+            Some(path) => self.save(path, true),
+            None => self.ask(Wish::Save),
+        }
+    }
+
+    /// Leaves without the changes.
+    pub fn leave_unsaved(&mut self) {
+        self.dialog = None;
+        self.settle();
+        self.parting = Parting::Gone;
+    }
+
+    /// Closes the dialog, whatever it was for.
+    pub fn stay(&mut self) {
+        self.dialog = None;
+        self.parting = Parting::Staying;
     }
 
     /// Leaves nothing behind but what is not saved.

@@ -61,11 +61,7 @@ impl Easel {
                     texture,
                 });
             }
-            Event::Saved {
-                path,
-                purpose,
-                revision,
-            } => self.saved(path, purpose, revision),
+            Event::Saved { path, purpose } => self.saved(path, purpose),
             Event::Exists { path } => match &mut self.dialog {
                 Some(Dialog::Path(sheet)) => sheet.refuse(path),
                 _ => self
@@ -78,7 +74,10 @@ impl Easel {
                 }
             }
             Event::Notice(text) => self.notes.info(text),
-            Event::Failed(error) => self.notes.error(error),
+            Event::Failed(error) => {
+                self.parting = Parting::Staying;
+                self.notes.error(error);
+            }
         }
     }
 
@@ -103,8 +102,7 @@ impl Easel {
             // A first look: a picture at once where the model knows landscapes, else a sheet of its first class.
             self.canvas = Canvas::blank(size, self.hand.ground);
             self.hand = Hand::new(size, self.hand.ground);
-            self.saved = Some(self.canvas.revision());
-            self.autosaved = self.saved;
+            self.settle();
             self.view = View::Fit;
             if self.knows_landscapes() {
                 self.landscape();
