@@ -107,11 +107,15 @@ fn perform(job: Job) -> Result<Option<Event>> {
                     return match Mapping::read(&path, &space)? {
                         None => Ok(Some(Event::NoMap(path))),
                         Some(mapping) if mapping.foreign.is_empty() => Err(Error::Data(reason)),
-                        Some(mapping) => Ok(Some(Event::Foreign(Box::new(mapping)))),
+                        Some(mapping) => {
+                            refuse_giant(&path, mapping.size())?;
+                            Ok(Some(Event::Foreign(Box::new(mapping))))
+                        }
                     };
                 }
                 Err(error) => return Err(error),
             };
+            refuse_giant(&path, [labels.width, labels.height])?;
             let own = project
                 .as_ref()
                 .map(|project| Arc::new(project.space.clone()));
@@ -132,7 +136,7 @@ fn perform(job: Job) -> Result<Option<Event>> {
             }))
         }
         Job::Trace(path) => {
-            let image = Arc::new(worker::image(&files::read_photo(&path)?));
+            let image = Arc::new(worker::fitting(&files::read_photo(&path)?));
             Event::Traced { path, image }
         }
         Job::Save {
@@ -180,6 +184,19 @@ fn perform(job: Job) -> Result<Option<Event>> {
     }))
 }
 
+/// Layouts are shown pixel by pixel, never smaller, since labels are not blended.
+fn refuse_giant(path: &Path, [width, height]: [usize; 2]) -> Result<()> {
+    let largest = worker::LARGEST;
+    match width.max(height) > largest {
+        false => Ok(()),
+        true => Err(Error::Data(format!(
+            "{} is {width}x{height}, and a side of a layout has at most {largest} pixels here: make it smaller without \
+             blending, as by `magick IN -sample {largest}x{largest} OUT`",
+            path.display()
+        ))),
+    }
+}
+
 fn make_folder(path: &Path) -> Result<()> {
     match path.parent().filter(|folder| *folder != Path::new("")) {
         Some(folder) => {
@@ -199,6 +216,29 @@ pub fn landscape_space() -> LabelSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_large_to_show_is_refused_or_made_smaller() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long.png");
+        let water = landscape_space().colour(6);
+        let strip = |colour| Grid::new(2 * worker::LARGEST, 2, vec![colour; 4 * worker::LARGEST]);
+        let (events, heard) = Events::silent();
+        let clerk = Clerk::start(events);
+        for colour in [water, [1, 2, 3]] {
+            picture::save(&path, &strip(colour)).unwrap();
+            clerk.give(Job::Open(path.clone(), Arc::new(landscape_space())));
+            match heard.recv().unwrap() {
+                Event::Failed(error) => assert!(error.contains("8192x2"), "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        clerk.give(Job::Trace(path));
+        match heard.recv().unwrap() {
+            Event::Traced { image, .. } => assert_eq!(image.size, [worker::LARGEST, 1]),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn jobs_are_done_in_order_and_failures_are_told() {

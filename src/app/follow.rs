@@ -285,7 +285,7 @@ impl Run {
     fn send_sheet(&mut self, step: u64) {
         match files::read_photo(&self.sheet(step)) {
             Ok(picture) => {
-                let image = Arc::new(worker::image(&picture));
+                let image = Arc::new(worker::fitting(&picture));
                 self.events.send(News::Sheet(step, image));
             }
             Err(error) => self.tell(error.to_string()),

@@ -84,6 +84,11 @@ impl Mapping {
         }))
     }
 
+    /// Width and height.
+    pub fn size(&self) -> [usize; 2] {
+        [self.pixels.width, self.pixels.height]
+    }
+
     /// The label map, every value in its class.
     pub fn labels(&self) -> Grid<u8> {
         let class = |value: u16| match value.checked_sub(256) {

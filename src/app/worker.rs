@@ -23,6 +23,9 @@ use crate::train::Checkpoint;
 use crate::train::checkpoint::{SHIPPED, Shelf};
 use crate::{Error, Generator, Layout, Result, Style};
 
+/// Longest side of what the window shows, in pixels: every device has textures of this size.
+pub const LARGEST: usize = 4096;
+
 /// What a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {
@@ -323,13 +326,21 @@ pub fn image(picture: &Picture) -> ColorImage {
 
 /// A picture as the strip of styles shows it.
 pub fn thumb(picture: &Picture) -> ColorImage {
-    /// Sharp on a display with two pixels a point.
-    const SIDE: usize = 120;
+    // Sharp on a display with two pixels a point.
+    within(picture, 120)
+}
+
+/// A picture of any size as the window shows it: made smaller where textures are not that large.
+pub fn fitting(picture: &Picture) -> ColorImage {
+    within(picture, LARGEST)
+}
+
+fn within(picture: &Picture, side: usize) -> ColorImage {
     let longest = picture.width.max(picture.height).max(1);
-    if longest <= SIDE {
+    if longest <= side {
         return image(picture);
     }
-    let small = |side: usize| (side * SIDE / longest).max(1);
+    let small = |length: usize| (length * side / longest).max(1);
     image(&bicubic(
         picture,
         small(picture.width),
