@@ -961,7 +961,10 @@ fn training_takes_orders_from_its_buttons_and_keys() {
         to,
     };
     events.send(News::Train(TrainEvent::Changed(change(10.0, 4.0))));
+    events.send(News::Changes(vec![change(10.0, 4.0)]));
     window.run();
+    assert!(window.query_by_label_contains("lambda_feat 10").is_some());
+    assert!(window.query_by_label_contains("0.50 s a step").is_some());
     window.get_by_label("Undo change").click();
     window.run();
     assert_eq!(taken.try_recv(), Ok(Order::Tune(Knob::LambdaFeat, 10.0)));
@@ -970,6 +973,17 @@ fn training_takes_orders_from_its_buttons_and_keys() {
     window.key_press_modifiers(Modifiers::COMMAND, Key::Z);
     window.run();
     assert!(taken.try_recv().is_err(), "nothing is left to undo");
+
+    let dark = window.ctx.global_style().visuals.dark_mode;
+    window.key_press(Key::F9);
+    window.run();
+    assert_ne!(window.ctx.global_style().visuals.dark_mode, dark);
+    window.get_by_label("Keys").click();
+    window.run();
+    assert!(window.query_by_label("One iteration").is_some());
+    window.get_by_label("Close").click();
+    window.run();
+    assert!(window.query_by_label("One iteration").is_none());
 
     window.key_press(Key::P);
     window.run();

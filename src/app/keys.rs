@@ -4,13 +4,14 @@ use eframe::egui::{Align, Frame, Id, Layout, Modal, ScrollArea, Ui, vec2};
 
 use super::command::SECTIONS;
 
-/// What the pointer does beside painting.
-const POINTER: [(&str, &str); 5] = [
+/// What pointer and keys do beside commands.
+const POINTER: [(&str, &str); 6] = [
     ("Zoom", "Wheel"),
     ("Move the view", "Middle button, or Space"),
     ("Choose the class below", "Right button, or Alt"),
     ("Straight stroke", "Shift"),
     ("Class of the palette", "1 … 0"),
+    ("Larger and smaller writing", "Ctrl+ +, Ctrl+ −"),
 ];
 
 /// Width of a column.
@@ -53,6 +54,37 @@ pub fn ui(ui: &mut Ui) -> bool {
     open && !modal.should_close()
 }
 
+/// Draws a sheet of groups of keys; false once it is closed.
+pub fn list_ui<'a>(
+    ui: &mut Ui,
+    groups: impl Iterator<Item = (&'a str, &'a [(&'a str, &'a str)])>,
+) -> bool {
+    let mut open = true;
+    let modal = Modal::new(Id::unique("keys")).frame(Frame::window(ui.style()));
+    let modal = modal.show(ui.ctx(), |ui| {
+        let room = ui.ctx().content_rect().size() - vec2(64.0, 110.0);
+        ui.set_width(room.x.min(440.0));
+        ui.horizontal(|ui| {
+            ui.heading("Keyboard");
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                open &= !ui.button("Close").clicked();
+            });
+        });
+        ui.add_space(8.0);
+        let scroll = ScrollArea::vertical().max_height(room.y);
+        scroll.show(ui, |ui| {
+            ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
+            ui.spacing_mut().interact_size.y = 18.0;
+            for (title, rows) in groups {
+                ui.strong(title);
+                rows.iter().for_each(|(what, key)| row_ui(ui, what, key));
+                ui.add_space(8.0);
+            }
+        });
+    });
+    open && !modal.should_close()
+}
+
 fn column_ui(ui: &mut Ui, titles: &[&str], width: f32) {
     ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
     // Rows of writing, not of controls.
@@ -72,7 +104,7 @@ fn column_ui(ui: &mut Ui, titles: &[&str], width: f32) {
         ui.add_space(8.0);
     }
     if titles.contains(&"Help") {
-        ui.strong("Pointer");
+        ui.strong("Besides");
         for (what, how) in POINTER {
             row_ui(ui, what, how);
         }

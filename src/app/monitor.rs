@@ -4,6 +4,7 @@
 //! can be watched, and any number of windows may watch. A run that is trained here tells its steps itself and takes
 //! orders.
 
+mod reins;
 mod views;
 
 use std::path::{Path, PathBuf};
@@ -12,12 +13,14 @@ use crossbeam_channel::{Receiver, Sender};
 use eframe::egui::{
     self, Align, Align2, CentralPanel, Color32, Context, Frame, Key, Layout, Margin, Modifiers,
     Panel, Pos2, Rect, RichText, Role, Sense, Slider, Stroke, StrokeKind, TextStyle, TextureHandle,
-    TextureOptions, Ui, ViewportCommand, WidgetInfo, pos2, vec2,
+    TextureOptions, ThemePreference, Ui, ViewportCommand, WidgetInfo, pos2, vec2,
 };
 
+use self::reins::KEYS;
 use super::curves::{Curves, Look, Marks};
 use super::event::Events;
 use super::follow::{Follower, Live, Metrics, News};
+use super::keys;
 use super::notes::Notes;
 use super::sitter::Sitting;
 use super::theme;
@@ -91,6 +94,8 @@ pub struct Monitor {
     asked: Option<u64>,
     sheet: Option<(u64, TextureHandle)>,
     notes: Notes<()>,
+    /// Whether the keys are listed.
+    shows_keys: bool,
     /// What this window may do to the run; nothing where it only watches.
     reins: Option<Reins>,
 }
@@ -143,6 +148,7 @@ impl Monitor {
             asked: None,
             sheet: None,
             notes: Notes::default(),
+            shows_keys: false,
             reins: None,
         }
     }
@@ -286,120 +292,6 @@ impl Monitor {
         }
     }
 
-    /// Takes the latest change back.
-    fn undo(&mut self) {
-        let last = self.reins.as_ref().and_then(|reins| reins.undo.last());
-        if let Some(&Change { knob, from, .. }) = last {
-            self.order(Order::Tune(knob, from));
-        }
-    }
-
-    /// The settings that can be changed while the run goes on.
-    fn knobs_ui(&mut self, ui: &mut Ui) {
-        let Some(reins) = &self.reins else { return };
-        let ready = reins.orders.is_some() && reins.gait != Gait::Stopping;
-        let undoable = ready && !reins.undo.is_empty();
-        let mut tuned = None;
-        let mut undo = false;
-        ui.add_space(8.0);
-        ui.horizontal(|ui| {
-            ui.strong("Settings");
-            let last = self.changes.last().map(Change::to_string);
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                undo = ui
-                    .add_enabled(undoable, egui::Button::new("Undo change"))
-                    .on_hover_text("Take the latest change back (Ctrl+Z)")
-                    .clicked();
-                let last = last.unwrap_or("changed from the next iteration on".into());
-                ui.add(egui::Label::new(RichText::new(last).weak().small()).truncate());
-            });
-        });
-        ui.horizontal_wrapped(|ui| {
-            for knob in Knob::of(&self.config) {
-                let value = knob.get(&self.config);
-                tuned = knob_ui(ui, knob, value, ready)
-                    .map(|to| (knob, to))
-                    .or(tuned);
-            }
-        });
-        ui.add_space(8.0);
-        if let Some((knob, value)) = tuned {
-            self.order(Order::Tune(knob, value));
-        }
-        if undo {
-            self.undo();
-        }
-    }
-
-    fn keys(&mut self, window: &Context) {
-        if window.text_edit_focused() {
-            return;
-        }
-        if window.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z)) {
-            self.undo();
-        }
-        if window.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Q)) {
-            window.send_viewport_cmd(ViewportCommand::Close);
-        }
-        let pressed = |key| window.input_mut(|input| input.consume_key(Modifiers::NONE, key));
-        let last = self.sheets.len().saturating_sub(1);
-        let index = self.chosen.unwrap_or(last);
-        if pressed(Key::ArrowLeft) {
-            self.choose(index.saturating_sub(1));
-        }
-        if pressed(Key::ArrowRight) {
-            self.choose(index + 1);
-        }
-        if pressed(Key::End) {
-            self.chosen = None;
-        }
-        let paused = self
-            .reins
-            .as_ref()
-            .is_some_and(|reins| reins.gait == Gait::Paused);
-        for (key, order) in [
-            (Key::P, if paused { Order::Resume } else { Order::Pause }),
-            (Key::Period, Order::Step),
-            (Key::S, Order::Save),
-        ] {
-            if pressed(key) {
-                self.order(order);
-            }
-        }
-    }
-
-    /// Pause, step, save, stop.
-    fn reins_ui(&mut self, ui: &mut Ui) {
-        let Some(reins) = &self.reins else { return };
-        let ready = reins.orders.is_some() && reins.gait != Gait::Stopping;
-        let paused = reins.gait == Gait::Paused;
-        let mut given = None;
-        for (name, tip, order) in [
-            (
-                "Stop",
-                "Save and end the run; it can be resumed",
-                Order::Stop,
-            ),
-            ("Save now", "Write a checkpoint (S)", Order::Save),
-            ("Step", "One iteration, then pause (.)", Order::Step),
-            match paused {
-                true => ("Resume", "Go on (P)", Order::Resume),
-                false => ("Pause", "Wait after this iteration (P)", Order::Pause),
-            },
-        ] {
-            if ui
-                .add_enabled(ready, egui::Button::new(name))
-                .on_hover_text(tip)
-                .clicked()
-            {
-                given = Some(order);
-            }
-        }
-        if let Some(order) = given {
-            self.order(order);
-        }
-    }
-
     fn head_ui(&mut self, ui: &mut Ui) {
         ui.horizontal_centered(|ui| {
             let name = self.root.file_name().unwrap_or(self.root.as_os_str());
@@ -408,6 +300,9 @@ impl Monitor {
             ui.add_space(theme::GAP);
             ui.label(self.state());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                let keys = egui::Button::new("Keys").selected(self.shows_keys);
+                let keys = ui.add(keys).on_hover_text("List the keys (F1)");
+                self.shows_keys |= keys.clicked();
                 self.reins_ui(ui);
                 ui.add_space(theme::GAP);
                 ui.add(egui::Label::new(RichText::new(self.facts()).weak()).truncate());
@@ -446,6 +341,8 @@ impl Monitor {
         parts.push(format!("epoch {} of {epochs}", latest.epoch));
         if let Some(speed) = self.curves.speed() {
             parts.push(format!("{speed:.1} pictures/s"));
+            let seconds = self.config.train.batch_size as f64 / speed;
+            parts.push(format!("{seconds:.2} s a step"));
             if let Some(total) = self.total_steps() {
                 let rest = total.saturating_sub(latest.step) as f64;
                 let seconds = rest * self.config.train.batch_size as f64 / speed;
@@ -459,40 +356,6 @@ impl Monitor {
 /// Whether a change takes another back.
 fn is_reverse(done: &Change, change: &Change) -> bool {
     (done.knob, done.from, done.to) == (change.knob, change.to, change.from)
-}
-
-/// A field for a setting; its new value once it is entered.
-fn knob_ui(ui: &mut Ui, knob: Knob, value: f64, ready: bool) -> Option<f64> {
-    let name = match knob {
-        Knob::Lr => "Rate",
-        Knob::LambdaFeat => "Features",
-        Knob::LambdaVgg => "VGG",
-        Knob::LambdaKld => "KLD",
-    };
-    let tip = match knob {
-        Knob::Lr => "Learning rate: lr",
-        Knob::LambdaFeat => "Weight of feature matching: lambda_feat",
-        Knob::LambdaVgg => "Weight of the perceptual loss: lambda_vgg",
-        Knob::LambdaKld => "Weight of the divergence of styles: lambda_kld",
-    };
-    ui.label(name);
-    // While it is dragged the run goes on as it is; what was entered counts.
-    let id = egui::Id::unique(("knob", knob.name()));
-    let mut entered = ui.data(|data| data.get_temp(id)).unwrap_or(value);
-    let field = egui::DragValue::new(&mut entered)
-        .range(0.0..=f64::MAX)
-        .speed((value * 0.01).max(1e-7))
-        .max_decimals(9)
-        .custom_formatter(|value, _| format!("{value}"));
-    let field = ui.add_enabled(ready, field);
-    let field = field.accessible_name(knob.name()).on_hover_text(tip);
-    if field.dragged() || field.has_focus() {
-        ui.data_mut(|data| data.insert_temp(id, entered));
-        return None;
-    }
-    ui.data_mut(|data| data.remove_temp::<f64>(id));
-    let is_done = field.drag_stopped() || field.lost_focus() || field.changed();
-    (is_done && entered != value).then_some(entered)
 }
 
 /// A sheet as large as fits, its columns named.
@@ -557,6 +420,11 @@ impl eframe::App for Monitor {
             .frame(Frame::NONE)
             .show(ui, |ui| self.sheet_ui(ui));
         self.notes.ui(ui.ctx());
+        if self.shows_keys {
+            let is_live = self.reins.is_some();
+            let parts = KEYS.iter().filter(|(_, live, _)| is_live || !live);
+            self.shows_keys = keys::list_ui(ui, parts.map(|(title, _, rows)| (*title, *rows)));
+        }
         self.ask_for_sheet();
     }
 }
