@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example ship -- runs/landscapes`
 //!
-//! Writes `assets/shipped`: the model, its measures, the curves of its training, a page that tells all of it, and the
-//! strip of pictures in the README. Figures come from the run and from the pictures; nothing is written by hand.
+//! Writes `assets/shipped`: the model and its checksum, its measures, the curves of its training, a page that tells all
+//! of it, and the strip of pictures in the README. Figures come from the run and from the pictures; nothing is written by hand.
 
 use std::fs;
 use std::path::Path;
@@ -13,6 +13,7 @@ use spadework::data::landscape::{self, Style};
 use spadework::eval::{Evaluation, Questions, Truth, evaluate, layout_of};
 use spadework::gpu::Gpu;
 use spadework::picture::{self, Picture};
+use spadework::train::checkpoint::checksum;
 use spadework::train::{Checkpoint, report};
 use spadework::{Error, Generator, Result};
 
@@ -33,10 +34,11 @@ fn main() -> Result<()> {
     let path = folder.join("landscapes.safetensors");
     full.clone().save_compact(&path)?;
     let compact = Checkpoint::load(&path)?;
+    let bytes = fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
+    let sum = checksum(&bytes);
+    write(&folder.join("landscapes.crc32"), &(sum + "\n"))?;
     let facts = Facts {
-        bytes: fs::metadata(&path)
-            .map_err(|e| Error::io("cannot read", &path, e))?
-            .len(),
+        bytes: bytes.len(),
         hours: hours(run, full.progress.step)?,
         epochs: full.config.optim.epochs(),
     };
@@ -64,7 +66,7 @@ fn main() -> Result<()> {
 }
 
 struct Facts {
-    bytes: u64,
+    bytes: usize,
     hours: f64,
     epochs: usize,
 }

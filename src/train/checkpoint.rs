@@ -8,7 +8,7 @@ mod shelf;
 mod shipped;
 
 pub use shelf::Shelf;
-pub use shipped::SHIPPED;
+pub use shipped::{SHIPPED, checksum};
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The model that comes with the program: landscapes in many styles, trained by the preset `landscapes`.
 //!
-//! `assets/shipped/README.md` says how it was made and how good it is.
+//! `assets/shipped/README.md` says how it was made and how good it is. Beside it stands its checksum, because a number that
+//! changed in its eight bits would still be one.
 
 use super::Checkpoint;
 use crate::state::TensorFile;
@@ -10,11 +11,18 @@ use crate::{Error, Result};
 pub const SHIPPED: &str = "shipped";
 
 #[cfg(feature = "shipped-model")]
-const FILE: Option<&[u8]> = Some(include_bytes!(
-    "../../../assets/shipped/landscapes.safetensors"
-));
+const FILE: Option<Carried> = Some(Carried {
+    bytes: include_bytes!("../../../assets/shipped/landscapes.safetensors"),
+    checksum: include_str!("../../../assets/shipped/landscapes.crc32"),
+});
 #[cfg(not(feature = "shipped-model"))]
-const FILE: Option<&[u8]> = None;
+const FILE: Option<Carried> = None;
+
+#[derive(Clone, Copy)]
+struct Carried {
+    bytes: &'static [u8],
+    checksum: &'static str,
+}
 
 impl Checkpoint {
     /// Whether this build carries a model.
@@ -25,16 +33,23 @@ impl Checkpoint {
     /// # Errors
     /// If this build carries none, or a damaged one.
     pub fn shipped() -> Result<Self> {
-        let Some(bytes) = FILE else {
+        let Some(file) = FILE else {
             return Err(Error::Usage(
                 "this build carries no model: name a CHECKPOINT, or build with the feature shipped-model".into(),
             ));
         };
-        Self::carried(bytes)
+        Self::carried(file)
     }
 
-    fn carried(bytes: &[u8]) -> Result<Self> {
-        let checkpoint = TensorFile::parse(bytes).and_then(Self::from_file);
+    fn carried(Carried { bytes, checksum }: Carried) -> Result<Self> {
+        let verified = match (self::checksum(bytes), checksum.trim()) {
+            (is, wanted) if is == wanted => Ok(bytes),
+            (is, wanted) => Err(format!(
+                "it is damaged: its checksum is {is}, and that of assets/shipped/landscapes.crc32 {wanted:?}"
+            )),
+        };
+        let file = verified.and_then(TensorFile::parse);
+        let checkpoint = file.and_then(Self::from_file);
         checkpoint.map_err(|why| {
             Error::Data(format!(
                 "the model that comes with the program: {why}; bring assets/shipped/landscapes.safetensors back and build \
@@ -44,6 +59,11 @@ impl Checkpoint {
     }
 }
 
+/// What stands beside the model in the sources: the CRC-32 of its file, as eight hexadecimal digits.
+pub fn checksum(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32fast::hash(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,8 +71,8 @@ mod tests {
     #[test]
     #[cfg(feature = "shipped-model")]
     fn it_is_small_and_draws_landscapes_in_styles() {
-        let file = FILE.unwrap();
-        assert!(file.len() <= 9_000_000, "{} bytes", file.len());
+        let bytes = FILE.unwrap().bytes.len();
+        assert!(bytes <= 9_000_000, "{bytes} bytes");
         let shipped = Checkpoint::load(SHIPPED.as_ref()).unwrap();
         assert_eq!(
             shipped.space.label_nc,
@@ -74,14 +94,42 @@ mod tests {
         assert_eq!(config.unwrap(), Checkpoint::shipped().unwrap().config);
     }
 
+    #[track_caller]
+    fn refused(bytes: &[u8], checksum: &str, says: &str) {
+        let file = Carried {
+            bytes: bytes.to_vec().leak(),
+            checksum: checksum.to_owned().leak(),
+        };
+        let error = Checkpoint::carried(file).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        let error = error.to_string();
+        assert!(
+            error.contains(says) && error.contains("bring assets/shipped"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn a_damaged_one_is_told_with_the_way_out() {
         let pointer = b"version https://git-lfs.github.com/spec/v1\n";
-        let cut_off = FILE.map_or(&[][..], |file| &file[..file.len() / 2]);
-        for bytes in [&[][..], pointer, cut_off] {
-            let error = Checkpoint::carried(bytes).unwrap_err();
-            assert_eq!(error.exit_code(), 3);
-            assert!(error.to_string().contains("assets/shipped"), "{error}");
+        for (bytes, says) in [
+            (&[][..], "truncated"),
+            (pointer, "it is not a safetensors file"),
+        ] {
+            refused(bytes, "00000001", "it is damaged: its checksum is ");
+            refused(bytes, &checksum(bytes), says);
         }
+    }
+
+    #[test]
+    #[cfg(feature = "shipped-model")]
+    fn one_changed_bit_is_noticed() {
+        let Carried { bytes, checksum } = FILE.unwrap();
+        let mut changed = bytes.to_vec();
+        *changed.last_mut().unwrap() ^= 1;
+        // As a file it is whole.
+        assert!(TensorFile::parse(&changed).is_ok());
+        refused(&changed, checksum, "it is damaged: its checksum is ");
+        refused(&bytes[..bytes.len() / 2], checksum, "its checksum is ");
     }
 }
