@@ -1,13 +1,14 @@
 //! The page of a run: loss curves and sample sheets in one HTML file that needs nothing from elsewhere.
 //!
-//! While training, the page lies in the folder of the run, shows its pictures from there and loads itself anew. A page to
-//! hand on holds its pictures.
+//! While training, the page lies in the folder of the run, shows its pictures from there and loads itself anew, until
+//! there was no news for long: nobody tells it of a training that was killed. A page to hand on holds its pictures.
 
 mod chart;
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
@@ -60,12 +61,35 @@ pub struct Sheet {
 #[derive(Serialize)]
 struct Page {
     name: String,
-    refresh: bool,
+    news: Option<News>,
     /// Figures by what they are of.
     facts: Vec<[String; 2]>,
     charts: Vec<Chart>,
     sheets: Vec<Sheet>,
     config: String,
+}
+
+/// When a page was written, and how long it hopes for another.
+#[derive(Serialize)]
+struct News {
+    /// Seconds since 1970.
+    written: u64,
+    /// Seconds.
+    patience: u64,
+}
+
+impl News {
+    /// Pages are written with sheets, so the time between the newest two tells how long the next may take: three times
+    /// that, and ten minutes for all that is no iteration.
+    fn after(lines: &[Line], sheets: &[Sheet]) -> Self {
+        let step = |i: usize| sheets.get(i).map_or(0, |sheet| sheet.step);
+        let between = step(0).saturating_sub(step(1)) as f64 * seconds(lines);
+        let written = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            written: written.unwrap_or_default().as_secs(),
+            patience: 600 + (3.0 * between) as u64,
+        }
+    }
 }
 
 /// Writes the page in the folder of a run, in place of an older one.
@@ -87,12 +111,14 @@ pub fn page(root: &Path, pictures: Pictures) -> Result<String> {
     let lines = lines(&root.join(METRICS))?;
     let name = root.canonicalize().ok();
     let name = name.as_deref().unwrap_or(root).file_name();
+    let sheets = sheets(root, pictures)?;
+    let is_training = pictures == Pictures::Linked { is_training: true };
     let page = Page {
         name: name.map_or("run".into(), |name| name.to_string_lossy().into_owned()),
-        refresh: pictures == Pictures::Linked { is_training: true },
+        news: is_training.then(|| News::after(&lines, &sheets)),
         facts: facts(&lines),
         charts: charts(&lines),
-        sheets: sheets(root, pictures)?,
+        sheets,
         config,
     };
     let mut environment = Environment::new();
@@ -125,7 +151,7 @@ fn facts(lines: &[Line]) -> Vec<[String; 2]> {
     let Some(last) = lines.last() else {
         return Vec::new();
     };
-    let seconds = lines.iter().map(|line| line.seconds).sum::<f64>() / lines.len() as f64;
+    let seconds = seconds(lines);
     [
         ("iterations", last.step.to_string()),
         ("pictures seen", last.images.to_string()),
@@ -138,6 +164,11 @@ fn facts(lines: &[Line]) -> Vec<[String; 2]> {
     ]
     .map(|(what, figure)| [what.to_owned(), figure])
     .into()
+}
+
+/// Mean time of an iteration.
+fn seconds(lines: &[Line]) -> f64 {
+    lines.iter().map(|line| line.seconds).sum::<f64>() / lines.len().max(1) as f64
 }
 
 /// The curves of a run's losses.
@@ -293,6 +324,20 @@ mod tests {
     }
 
     #[test]
+    fn a_page_hopes_for_news_as_long_as_a_sheet_may_take() {
+        let line = |step: u64| serde_json::from_str::<Line>(&metrics(step, 1)).unwrap();
+        let sheet = |step| Sheet {
+            step,
+            source: String::new(),
+        };
+        let patience = |sheets: &[Sheet]| News::after(&[line(1), line(2)], sheets).patience;
+        // Half a second each.
+        assert_eq!(patience(&[sheet(5000), sheet(3000)]), 600 + 3000);
+        assert_eq!(patience(&[sheet(100)]), 600 + 150);
+        assert_eq!(News::after(&[], &[]).patience, 600);
+    }
+
+    #[test]
     fn pages_need_nothing_from_elsewhere() {
         let dir = run();
         let empty = page(dir.path(), Pictures::Embedded(3)).unwrap();
@@ -309,9 +354,9 @@ mod tests {
         }
         let handed_on = page(dir.path(), Pictures::Embedded(1)).unwrap();
         assert!(handed_on.contains("data:image/png;base64,Zm9vYmFy"));
-        assert!(!handed_on.contains("step-00000001") && !handed_on.contains("http-equiv"));
+        assert!(!handed_on.contains("step-00000001") && !handed_on.contains("reload()"));
         let linked = page(dir.path(), Pictures::Linked { is_training: true }).unwrap();
-        assert!(linked.contains("samples/step-00000001.png") && linked.contains("http-equiv"));
+        assert!(linked.contains("samples/step-00000001.png") && linked.contains("reload()"));
         for page in [handed_on, linked] {
             assert!(page.contains("<svg") && page.contains(">GAN<"), "{page}");
             assert!(!page.contains("http://") && !page.contains("https://"));
