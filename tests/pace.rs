@@ -2,6 +2,14 @@
 //! `SPADEWORK_MODEL=CHECKPOINT cargo test --release --test pace -- --ignored --nocapture --test-threads 1`.
 //!
 //! Frames are those of a window without a screen: all of its work but what the display's own driver does.
+//!
+//! On two cores with Mesa's software driver, built by `cargo test` and with other programs at work, model `shipped`:
+//!
+//! | | median | 95 % | 99 % |
+//! |---|---|---|---|
+//! | window work of a frame in a stroke, 1024x1024 | 0.3 ms | 0.5 ms | 4.4 ms |
+//! | window work of a frame while training runs | 0.6 ms | 0.9 ms | 2.4 ms |
+//! | stroke to picture | 117 ms | 230 ms | 269 ms |
 #![cfg(feature = "window")]
 
 use std::path::PathBuf;
