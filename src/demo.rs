@@ -1,6 +1,7 @@
 //! A first look: what a generator of landscapes can do, and how one learns, as a page and sheets of pictures.
 //!
-//! Everything is written beside the folder and moved there at the end, so it is complete or absent.
+//! Everything is written beside the folder and moved there at the end, so the page and what it shows are there together.
+//! An interrupted look ends with a page of what there was until then.
 
 mod page;
 mod pictures;
@@ -49,7 +50,7 @@ spadework train DIR --out runs/mine                         train on your own ph
 ///
 /// # Errors
 /// If no layout is wanted, the generator draws other classes or knows no styles, the folder holds anything or cannot be written, the device
-/// fails, or `stop` is raised.
+/// fails, or `stop` is raised, after which the folder holds what was done until then, if there is a picture.
 pub fn show(
     gpu: &Arc<Gpu>,
     model: Checkpoint,
@@ -87,13 +88,19 @@ pub fn show(
         hear(News::Drawn(done, total))
     })?;
     drop(generator);
+    if sheets.is_empty() {
+        // Interrupted before there was anything to keep.
+        return Err(Error::Interrupted);
+    }
     let pictures = sheets.iter().map(|sheet| sheet.drawn).sum::<usize>();
     let seconds = start.elapsed().as_secs_f64() / pictures as f64;
     for sheet in &sheets {
         sheet.save(&root)?;
     }
     let run = root.join("training");
-    train(gpu, &run, extent.training, stop, hear)?;
+    if !stop.load(Ordering::Relaxed) {
+        train(gpu, &run, extent.training, stop, hear)?;
+    }
     let facts = [
         ("adapter", gpu.info.name.clone()),
         ("iterations the model was trained for", trained.to_string()),
@@ -107,7 +114,11 @@ pub fn show(
         // Empty, as checked above; anything put there since makes this fail.
         fs::remove_dir(out).map_err(|e| Error::io("cannot replace", out, e))?;
     }
-    fs::rename(&root, out).map_err(|e| Error::io("cannot create", out, e))
+    fs::rename(&root, out).map_err(|e| Error::io("cannot create", out, e))?;
+    match stop.load(Ordering::Relaxed) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    }
 }
 
 fn refuse_used(out: &Path) -> Result<()> {
@@ -143,8 +154,5 @@ fn train(
         }
         hear(News::Training(event, elapsed))
     })?;
-    match stop.load(Ordering::Relaxed) {
-        true => Err(Error::Interrupted),
-        false => Ok(()),
-    }
+    Ok(())
 }

@@ -108,6 +108,35 @@ fn a_first_look_leaves_a_page_and_pictures() {
 }
 
 #[test]
+#[cfg(all(unix, feature = "shipped-model"))]
+fn an_interrupted_look_keeps_what_was_drawn() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("look");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spadework"));
+    let line = format!("demo --layouts 1 --seconds 600 --out {}", out.display());
+    command.args(line.split_whitespace());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let training = |line: std::io::Result<String>| line.unwrap().starts_with("training: ");
+    assert!(told.any(training), "it ended before it trained");
+    let id = child.id().to_string();
+    Command::new("kill").args(["-INT", &id]).status().unwrap();
+    told.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut said = String::new();
+    child.stdout.unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("What was done until then"), "{said}");
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("Styles drawn at random") && page.contains("from nothing"));
+    assert!(out.join("styles.png").exists() && out.join("training/checkpoints").exists());
+    let left = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(left, 1, "scratch folders are gone");
+}
+
+#[test]
 fn a_first_look_refuses_what_it_cannot_show() {
     for count in ["--layouts 0", "--seconds 0", "--layouts many"] {
         refused(&format!("demo --out x {count}"), 2, "invalid value");

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar};
-use spadework::Result;
 use spadework::demo::{Extent, NEXT, News, show};
 use spadework::gpu::{Gpu, adapters};
 use spadework::train::TrainEvent;
 use spadework::train::event::StepReport;
+use spadework::{Error, Result};
 
 /// Options of `demo`.
 #[derive(clap::Args)]
@@ -49,16 +49,24 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
         training: Duration::from_secs(args.seconds.into()),
     };
     let mut console = Console::new(extent.training);
-    show(&gpu, model, extent, &out, &stop, &mut |news| {
+    let shown = show(&gpu, model, extent, &out, &stop, &mut |news| {
         console.hear(&news);
         Ok(())
-    })?;
+    });
     console.bar.finish_and_clear();
+    let page = out.join("index.html");
+    if matches!(shown, Err(Error::Interrupted)) && page.exists() {
+        super::print(&format!(
+            "\nWhat was done until then:\n  {}\n",
+            page.display()
+        ))?;
+    }
+    shown?;
     let seconds = start.elapsed().as_secs();
     super::print(&format!(
         "\nDone in {seconds} seconds. Open this page:\n  {}\nThe same as single pictures: *.png beside it.\n\nWhat to do \
          next:\n{}",
-        out.join("index.html").display(),
+        page.display(),
         NEXT.lines()
             .map(|line| format!("  {line}\n"))
             .collect::<String>()

@@ -19,7 +19,8 @@ struct Page {
     /// Figures by what they are of.
     facts: Vec<(&'static str, String)>,
     sections: Vec<Section>,
-    training: Training,
+    /// None where it was interrupted before.
+    training: Option<Training>,
     next: &'static str,
 }
 
@@ -51,23 +52,27 @@ pub(super) fn page(
             source: report::embedded(&root.join(sheet.file))?,
         })
     };
-    // The newest comes first there, and time goes from left to right here.
-    let mut samples = report::sheets(run, Pictures::Embedded(SAMPLES))?;
-    samples.reverse();
     let page = Page {
         facts: facts.into(),
         sections: sheets.iter().map(section).collect::<Result<_>>()?,
-        training: Training {
-            text: "A small network of random weights learns what belongs where: three held-out layouts, what it makes of \
-                   them as it goes on, and the truth. It has no styles, so its light is the mean of all. Longer training \
-                   and a larger network make the pictures above.",
-            sheets: samples,
-            charts: report::curves(run)?,
-        },
+        training: run.exists().then(|| training(run)).transpose()?,
         next: NEXT,
     };
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     let text = environment.render_str(include_str!("../../assets/demo.html"), Serde(&page));
     Ok(text.expect("the template fits the page"))
+}
+
+fn training(run: &Path) -> Result<Training> {
+    // The newest comes first there, and time goes from left to right here.
+    let mut sheets = report::sheets(run, Pictures::Embedded(SAMPLES))?;
+    sheets.reverse();
+    Ok(Training {
+        text: "A small network of random weights learns what belongs where: three held-out layouts, what it makes of them \
+               as it goes on, and the truth. It has no styles, so its light is the mean of all. Longer training and a \
+               larger network make the pictures above.",
+        sheets,
+        charts: report::curves(run)?,
+    })
 }
