@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use spadework::train::Checkpoint;
 
+/// How long a window on a busy machine may take to show a sheet; letters that come before are keys of the canvas.
+const SHEET: Duration = Duration::from_millis(1500);
+
 /// A display that nobody looks at.
 struct Display {
     server: Child,
@@ -99,15 +102,14 @@ impl<'a> Painter<'a> {
         while !path.exists() {
             assert!(start.elapsed() < Duration::from_secs(120), "{path:?}");
             self.display.act(&[key]);
-            // Letters that come before the sheet is seen are keys of the canvas.
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(SHEET);
             self.display.write(&path);
             if !wait_for(&path, Duration::from_secs(3)) {
                 self.display.act(&["key Escape"]);
             }
         }
         // The sheet is closed once the window has heard of it.
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(SHEET);
         std::fs::read(path).unwrap()
     }
 
@@ -181,7 +183,7 @@ fn three_classes_painted_saved_and_opened_again_are_the_same() {
     let first = painter.save("key ctrl+e", file("first.png"));
     assert_ne!(first, after);
     display.act(&["key ctrl+o"]);
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(SHEET);
     display.write(&layout);
     std::thread::sleep(Duration::from_secs(2));
     let again = painter.save("key ctrl+shift+s", file("again.png"));
