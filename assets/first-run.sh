@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 
 sh assets/setup.sh
 cargo build --release
-./target/release/spadework demo "$@"
-echo
 echo "spadework is ./target/release/spadework; cargo install --path . puts it on your path."
+echo
+./target/release/spadework demo "$@"

@@ -1,5 +1,7 @@
 //! `spadework demo`.
 
+#[cfg(feature = "window")]
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,10 +27,22 @@ pub struct Args {
     /// Time to train for
     #[arg(long, value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u16).range(1..=3600))]
     seconds: u16,
-    /// Open the painter's window afterwards
+    /// Open the painter's window afterwards, as at a terminal on a machine with a display
+    #[cfg(feature = "window")]
+    #[arg(long, overrides_with = "no_window")]
+    window: bool,
+    /// Open no window
     #[cfg(feature = "window")]
     #[arg(long)]
-    window: bool,
+    no_window: bool,
+}
+
+#[cfg(feature = "window")]
+impl Args {
+    fn opens_window(&self) -> bool {
+        let is_watched = || std::io::stdout().is_terminal() && super::has_display();
+        self.window || (!self.no_window && is_watched())
+    }
 }
 
 /// Shows what there is.
@@ -72,7 +86,7 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
             .collect::<String>()
     ))?;
     #[cfg(feature = "window")]
-    if args.window {
+    if args.opens_window() {
         let checkpoint = args.checkpoint.clone();
         let shipped = || spadework::train::checkpoint::SHIPPED.into();
         return spadework::app::paint(
