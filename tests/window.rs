@@ -19,6 +19,7 @@ use spadework::app::event::{Event as AppEvent, Events, Model};
 use spadework::app::follow::{Follower, Live, News};
 use spadework::app::home::Home;
 use spadework::app::monitor::Monitor;
+use spadework::app::paths::Wish;
 use spadework::app::raster::Tip;
 use spadework::app::sitter::Sitting;
 use spadework::app::studio::Studio;
@@ -304,7 +305,7 @@ fn a_style_is_work_that_a_crash_does_not_lose() {
     assert!(window.state().easel.is_unsaved());
     // What was recovered lives on as this window's own before the old copy goes.
     let old = home.join("unsaved-0.png");
-    assert!(old.exists());
+    assert!(old.exists() || window.state().easel.recovery().unwrap().exists());
     window.state_mut().easel.autosave(later);
     window
         .state_mut()
@@ -312,6 +313,67 @@ fn a_style_is_work_that_a_crash_does_not_lose() {
         .autosave(later + Duration::from_secs(9));
     until(&mut window, "the old copy goes", |_| !old.exists());
     assert!(window.state().easel.recovery().unwrap().exists());
+}
+
+#[test]
+fn recovered_work_that_another_layout_replaces_stays_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, lake) = (dir.path().join("home"), dir.path().join("lake.png"));
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    click(&mut window, "Random style");
+    let (old, own) = (
+        home.join("unsaved-0.png"),
+        window.state().easel.recovery().unwrap(),
+    );
+    let now = Instant::now();
+    for seconds in [0, 9] {
+        let later = now + Duration::from_secs(seconds);
+        window.state_mut().easel.autosave(later);
+    }
+    until(&mut window, "a copy is written", |_| own.exists());
+    std::fs::rename(&own, &old).unwrap();
+    let save = |window: &mut Window, path: &Path| {
+        let easel = &mut window.state_mut().easel;
+        easel.grant(Wish::Save, path.to_path_buf(), false);
+        until(window, "the layout is saved", |_| path.exists());
+    };
+    save(&mut window, &lake);
+    // As a crash does it.
+    std::mem::forget(window);
+
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    click(&mut window, "Open it");
+    until(&mut window, "the layout is back", |window| {
+        window.state().easel.is_unsaved()
+    });
+    // On a machine this slow it has a copy of its own already.
+    let is_copied = window.state().easel.recovery().unwrap().exists();
+    window.state_mut().easel.open(lake);
+    until(&mut window, "the other is open", |window| {
+        window.state().easel.file.is_some()
+    });
+    window.state_mut().easel.leave();
+    // The clerk does one thing after another.
+    save(&mut window, &dir.path().join("again.png"));
+    assert!(is_copied || old.exists());
+}
+
+#[test]
+fn a_picture_that_was_given_up_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (given_up, wanted) = (dir.path().join("one.png"), dir.path().join("two.png"));
+    let mut window = window_with_styles(Some(STYLES));
+    brightness(&mut window);
+    let easel = &mut window.state_mut().easel;
+    // Now the picture is behind, and its file waits for it.
+    easel.styling.put(Part::First, Origin::Seed(3));
+    easel.grant(Wish::Export, given_up.clone(), false);
+    easel.stay();
+    brightness(&mut window);
+    let easel = &mut window.state_mut().easel;
+    easel.grant(Wish::Export, wanted.clone(), false);
+    until(&mut window, "the picture is saved", |_| wanted.exists());
+    assert!(!given_up.exists());
 }
 
 /// Wants to close the window; says whether it does.

@@ -150,7 +150,7 @@ fn perform(job: Job) -> Result<Option<Event>> {
                 return Ok(Some(Event::Exists { path }));
             }
             // A folder of ours may be missing; one that a person names is there or written wrongly.
-            if purpose == Purpose::Autosave {
+            if matches!(purpose, Purpose::Autosave(_)) {
                 make_folder(&path)?;
             }
             sheet::write(&path, &labels, &project)?;
@@ -216,6 +216,7 @@ pub fn landscape_space() -> LabelSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::worker::Sight;
 
     #[test]
     fn what_is_too_large_to_show_is_refused_or_made_smaller() {
@@ -240,6 +241,12 @@ mod tests {
         }
     }
 
+    const SIGHT: Sight = Sight {
+        layout: 1,
+        style: 1,
+        outlines: false,
+    };
+
     #[test]
     fn jobs_are_done_in_order_and_failures_are_told() {
         let dir = tempfile::tempdir().unwrap();
@@ -258,7 +265,7 @@ mod tests {
                 path: path.clone(),
                 labels: labels.clone(),
                 project: Box::new(Project::new(LabelSpace::clone(&space))),
-                purpose: Purpose::Autosave,
+                purpose: Purpose::Autosave(SIGHT),
                 replace,
             });
         }
@@ -273,7 +280,7 @@ mod tests {
                 saved,
                 [
                     Event::Saved {
-                        purpose: Purpose::Autosave,
+                        purpose: Purpose::Autosave(SIGHT),
                         ..
                     },
                     Event::Exists { .. },

@@ -50,8 +50,8 @@ pub enum Purpose {
     Layout(Sight),
     /// The picture.
     Picture,
-    /// The layout, in case of a crash.
-    Autosave,
+    /// The layout in its style, in case of a crash.
+    Autosave(Sight),
 }
 
 /// Something that happened behind the window.

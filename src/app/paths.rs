@@ -90,6 +90,11 @@ pub enum Answer {
 }
 
 impl PathSheet {
+    /// What the path is asked for.
+    pub fn wish(&self) -> Wish {
+        self.wish
+    }
+
     /// A sheet that suggests a name beside a layout's file.
     pub fn new(wish: Wish, beside: Option<&Path>) -> Self {
         let suggestion = match (wish, beside) {

@@ -89,10 +89,18 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     if args.opens_window() {
         let checkpoint = args.checkpoint.clone();
         let shipped = || spadework::train::checkpoint::SHIPPED.into();
-        return spadework::app::paint(
+        let painted = spadework::app::paint(
             checkpoint.or_else(|| Some(shipped())),
             adapter.map(String::from),
         );
+        return match painted {
+            // Nobody asked for the window: the look itself is done.
+            Err(error) if !args.window => {
+                eprintln!("note: {error}");
+                Ok(())
+            }
+            painted => painted,
+        };
     }
     Ok(())
 }

@@ -143,6 +143,8 @@ impl Easel {
     /// Puts another layout in the place of the canvas, which undo brings back.
     pub(super) fn exchange(&mut self, other: Canvas) {
         self.hand.cancel(&mut self.canvas, &mut self.history);
+        // What was recovered and not yet copied stays where it is, for the next start.
+        self.orphan = None;
         let resized = other.size() != self.canvas.size();
         self.history.begin_exchange(&mut self.canvas);
         self.canvas.exchange(other.labels().clone());

@@ -136,6 +136,7 @@ impl Easel {
             Some(path) if orphan => {
                 self.file = None;
                 self.saved = None;
+                self.autosaved = None;
                 self.orphan = Some(path);
             }
             Some(path) => {
@@ -171,9 +172,7 @@ impl Easel {
     pub(super) fn saved(&mut self, path: PathBuf, purpose: Purpose) {
         match purpose {
             Purpose::Layout(sight) => {
-                if let Some(Dialog::Path(_)) = self.dialog {
-                    self.dialog = None;
-                }
+                self.close_sheet(Wish::Save);
                 self.saved = Some(sight);
                 home::recall(&mut self.memory.layouts, &path);
                 self.keep();
@@ -187,12 +186,19 @@ impl Easel {
                 }
             }
             Purpose::Picture => {
-                if let Some(Dialog::Path(_)) = self.dialog {
-                    self.dialog = None;
-                }
+                self.close_sheet(Wish::Export);
                 self.notes.info(format!("Saved {}.", path.display()));
             }
-            Purpose::Autosave => self.drop_orphan(),
+            // A copy of what was there before the recovered layout does not stand for it.
+            Purpose::Autosave(sight) if self.autosaved == Some(sight) => self.drop_orphan(),
+            Purpose::Autosave(_) => {}
+        }
+    }
+
+    /// Closes the sheet that asked for the path of what was written, if it is still there.
+    fn close_sheet(&mut self, wish: Wish) {
+        if matches!(&self.dialog, Some(Dialog::Path(sheet)) if sheet.wish() == wish) {
+            self.dialog = None;
         }
     }
 
@@ -230,7 +236,7 @@ impl Easel {
         self.autosaved = Some(sight);
         self.changed = None;
         if let Some(home) = &self.home {
-            self.write(home.recovery(), Purpose::Autosave, true);
+            self.write(home.recovery(), Purpose::Autosave(self.sight()), true);
         }
         None
     }
@@ -267,9 +273,10 @@ impl Easel {
         self.parting = Parting::Gone;
     }
 
-    /// Closes the dialog, whatever it was for.
+    /// Closes the dialog, whatever it was for; a picture that waits to be written is not wanted any more.
     pub fn stay(&mut self) {
         self.dialog = None;
+        self.exporting = None;
         self.parting = Parting::Staying;
     }
 
@@ -278,7 +285,7 @@ impl Easel {
         self.hand.cancel(&mut self.canvas, &mut self.history);
         match &self.home {
             Some(home) if self.is_unsaved() => {
-                self.write(home.recovery(), Purpose::Autosave, true);
+                self.write(home.recovery(), Purpose::Autosave(self.sight()), true);
             }
             Some(_) => self.drop_recovery(),
             None => {}
