@@ -158,6 +158,7 @@ fn main() {
             pad,
             input: x,
             residual: false,
+            divided: false,
         };
         let (kh, kw) = (3, 3);
         let weight = Conv2dWeightGrad {

@@ -141,6 +141,9 @@ fn {{ entry }}(
         }
     }
 
+{% if divided %}
+    let scale = 1.0 / divisor[0].x;
+{% endif %}
 {% for q in range(quads) %}
     if quad + {{ q }}u < p.dst_c4 {
 {% if bias %}
@@ -149,7 +152,7 @@ fn {{ entry }}(
 {% for i in range(pixels) %}
         if is_live{{ i }} {
             let at = ((image{{ i }} * p.dst_h + gy{{ i }} * step + phase_y) * p.dst_w + gx{{ i }} * step + phase_x) * p.dst_c4;
-            finish(at + quad + {{ q }}u, vec4<f32>(y{{ i }}_{{ q * 4 }}, y{{ i }}_{{ q * 4 + 1 }}, y{{ i }}_{{ q * 4 + 2 }}, y{{ i }}_{{ q * 4 + 3 }}){{ " + bias" ~ q if bias }});
+            finish(at + quad + {{ q }}u, vec4<f32>(y{{ i }}_{{ q * 4 }}, y{{ i }}_{{ q * 4 + 1 }}, y{{ i }}_{{ q * 4 + 2 }}, y{{ i }}_{{ q * 4 + 3 }}){{ " * scale" if divided }}{{ " + bias" ~ q if bias }});
         }
 {% endfor %}
     }

@@ -127,6 +127,9 @@ fn {{ entry }}(
     }
 
     if first_column + column < p.dst_c4 {
+{% if divided %}
+        let scale = 1.0 / divisor[0].x;
+{% endif %}
 {% if bias %}
         let bias = b[first_column + column];
 {% endif %}
@@ -137,7 +140,7 @@ fn {{ entry }}(
             let to_y = row / grid_h * p.dst_h + row % grid_h * step + phase_y;
             let to_x = out{{ i }} % grid_w * step + phase_x;
             let at = (to_y * p.dst_w + to_x) * p.dst_c4 + first_column + column;
-            finish(at, sum{{ i }}{{ " + bias" if bias }});
+            finish(at, sum{{ i }}{{ " * scale" if divided }}{{ " + bias" if bias }});
         }
 {% endfor %}
     }

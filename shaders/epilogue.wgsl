@@ -1,4 +1,4 @@
-{# What a convolution does with its sums before they are written: bias, a second summand, an activation. #}
+{# What a convolution does with its sums before they are written: a divisor, bias, a second summand, an activation. #}
 {% set after = 3 + bias %}
 {% if bias %}
 @group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
@@ -6,7 +6,10 @@
 {% if residual %}
 @group(0) @binding({{ after }}) var<storage, read> residual: array<vec4<f32>>;
 {% endif %}
-@group(0) @binding({{ after + residual }}) var<storage, read_write> y: array<vec4<f32>>;
+{% if divided %}
+@group(0) @binding({{ after + residual }}) var<storage, read> divisor: array<vec4<f32>>;
+{% endif %}
+@group(0) @binding({{ after + residual + divided }}) var<storage, read_write> y: array<vec4<f32>>;
 
 {% if activation %}
 {% include "activate.wgsl" %}

@@ -5,8 +5,8 @@
 //   unit           y = x / max(|x|, 1e-12), one workgroup
 //   product         y = sum of x * v, one workgroup
 //   scale          y = w / sigma
-//   inner          first phase of <dw, wn>
-//   scale_grad     y = (dw - inner * u vt) / sigma; an invocation owns four rows of four channels
+//   inner          first phase of <dw, w>
+//   scale_grad     y = (dw - inner / sigma * u vt) / sigma; an invocation owns four rows of four channels
 // Both matrix-vector products read w once, neighbouring lanes neighbouring vec4.
 {% include "prelude.wgsl" %}
 {% include "lanes.wgsl" %}
@@ -32,7 +32,7 @@ struct Params {
     "unit": ["x"],
     "product": ["x", "v"],
     "scale": ["w", "sigma"],
-    "inner": ["dw", "wn"],
+    "inner": ["dw", "w"],
     "scale_grad": ["dw", "u", "v", "sigma", "inner"],
 }[entry] %}
 {% set writes = ["y"] %}
@@ -138,7 +138,7 @@ fn {{ entry }}(
 {% elif entry == "inner" %}
     var sum = zero;
     for (var i = wg.x * 256u + lane; i < p.items; i += wgs.x * 256u) {
-        sum += select(zero, dw[i] * wn[i], true_lanes(i % p.c4, p.c));
+        sum += select(zero, dw[i] * w[i], true_lanes(i % p.c4, p.c));
     }
     let total = tree_sum(lane, sum);
     if lane == 0u {
@@ -149,7 +149,7 @@ fn {{ entry }}(
     if i >= p.items { return; }
     let group = i / p.c4;
     let at = group * 4u * p.c4 + i % p.c4;
-    let left = inner[0].x * select(zero, v[group], true_lanes(group % p.cin4, p.cin));
+    let left = inner[0].x / sigma[0].x * select(zero, v[group], true_lanes(group % p.cin4, p.cin));
     let right = u[i % p.c4];
     y[at] = (dw[at] - left.x * right) / sigma[0].x;
     y[at + p.c4] = (dw[at + p.c4] - left.y * right) / sigma[0].x;

@@ -201,7 +201,7 @@ impl Executor {
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
-    fn output(&self, output: &str) -> Result<&(String, Ty, Place)> {
+    pub(super) fn output(&self, output: &str) -> Result<&(String, Ty, Place)> {
         let found = self.plan.outputs.iter().find(|(name, ..)| name == output);
         found.ok_or_else(|| Error::Shape {
             op: "read",
@@ -209,7 +209,11 @@ impl Executor {
         })
     }
 
-    fn resolve<'a>(&'a self, store: &'a Store, place: Place) -> Result<&'a wgpu::Buffer> {
+    pub(super) fn resolve<'a>(
+        &'a self,
+        store: &'a Store,
+        place: Place,
+    ) -> Result<&'a wgpu::Buffer> {
         match place {
             Place::Slot(slot) => Ok(&self.slots[slot]),
             Place::Named(index) => store.buffer(&self.plan.named[index].name),

@@ -1,5 +1,6 @@
 //! The device: choosing an adapter, opening it, and what it can do.
 
+mod constants;
 pub mod exec;
 mod health;
 mod readback;

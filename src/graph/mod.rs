@@ -7,6 +7,8 @@
 
 pub mod autodiff;
 pub mod dump;
+mod fold;
+pub mod hoist;
 pub mod plan;
 pub mod rewrite;
 pub mod shape;

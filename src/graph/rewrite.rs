@@ -2,10 +2,12 @@
 //!
 //! An operation whose only result has a single reader may take that reader over, if it can ([`Operation::absorb`]): a
 //! convolution adds a residual and applies an activation before it writes. Derivatives exist already at this point, so
-//! a result that the backward pass reads has more than one reader and stays. What nothing needs is not copied.
+//! a result that the backward pass reads has more than one reader and stays. Then quotients go that their readers can do
+//! without (see `fold`). What nothing needs is not copied.
 //!
 //! [`Operation::absorb`]: crate::ops::Operation::absorb
 
+use super::fold::fold;
 use super::{Graph, Node, Source, ValueId};
 use crate::Result;
 use crate::ops::Op;
@@ -31,6 +33,7 @@ pub fn rewrite(graph: &Graph) -> Result<Graph> {
             nodes[index] = Some(joint);
         }
     }
+    fold(graph, &mut nodes);
     rebuild(graph, nodes.into_iter().flatten())
 }
 

@@ -17,21 +17,26 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    /// Plans the encoder over the weights in a store.
+    /// Plans the encoder over the weights in a store, which nothing changes any more if they are `fixed`.
     ///
     /// # Errors
     /// If the device cannot hold the plan.
-    pub fn new(store: &mut Store, config: &ModelConfig, params: &Params) -> Result<Self> {
+    pub fn new(
+        store: &mut Store,
+        config: &ModelConfig,
+        params: &Params,
+        fixed: bool,
+    ) -> Result<Self> {
         let inputs = Inputs::synthesis(config, 1, config.latent());
         let mut net = Net::new(params, Mode::Evaluation);
         let photo = inputs.photos(&mut net)?;
         let code = encoder(&mut net, config, photo)?;
         net.graph.output("mu", code.mu);
         net.graph.output("logvar", code.logvar);
-        let plan = Plan::new(&net.graph, &store.gpu().target())?;
+        let is_constant = |name: &str| fixed && params.get(name).is_some();
         Ok(Self {
             inputs,
-            executor: Executor::new(plan, store)?,
+            executor: Executor::over_constants(&net.graph, store, is_constant)?,
         })
     }
 

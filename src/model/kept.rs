@@ -13,7 +13,7 @@ use super::style::Style;
 use super::synthesis::{Look, Synthesis};
 use crate::config::ModelConfig;
 use crate::gpu::{Executor, Store};
-use crate::graph::plan::{Plan, Target};
+use crate::graph::plan::Target;
 use crate::graph::shape::Windows;
 use crate::graph::{Graph, Shape, Ty};
 use crate::ops::Tensor;
@@ -160,12 +160,12 @@ impl Tables {
         let taps = config.norm_g.kernel * config.norm_g.kernel;
         let room = (n * level.size[0] * level.size[1]).clamp(taps, ROOM);
         let graph = rows_graph(config, params, &level, rows, room)?;
-        let plan = Plan::new(&graph, &store.gpu().target())?;
+        let is_constant = |name: &str| params.get(name).is_some();
         Ok(Self {
             level,
             rows: KeptRows::new(rows),
             room,
-            executor: Executor::new(plan, store)?,
+            executor: Executor::over_constants(&graph, store, is_constant)?,
         })
     }
 

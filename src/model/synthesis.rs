@@ -25,6 +25,8 @@ pub struct Look {
     pub average: bool,
     /// Statistics of the pictures drawn together, as in training, rather than running ones.
     pub batch_statistics: bool,
+    /// Weights that nothing changes any more: what depends on them alone is computed with the plan.
+    pub fixed_weights: bool,
 }
 
 /// The generator out of training, its pictures the output `fake`.
@@ -95,11 +97,11 @@ impl Synthesis {
         look: Look,
     ) -> Result<Self> {
         let graph = synthesis_graph(config, params, &inputs, look)?;
-        let plan = Plan::new(&graph, &store.gpu().target())?;
+        let is_constant = |name: &str| look.fixed_weights && params.get(name).is_some();
         Ok(Self {
             inputs,
             has_styles: config.use_vae,
-            executor: Executor::new(plan, store)?,
+            executor: Executor::over_constants(&graph, store, is_constant)?,
         })
     }
 
@@ -308,7 +310,7 @@ impl Generator {
         }
         let mut encoding = match self.encoding.take() {
             Some(encoding) => encoding,
-            None => Encoding::new(&mut self.store, &self.config, &self.params)?,
+            None => Encoding::new(&mut self.store, &self.config, &self.params, true)?,
         };
         let encoded = encoding.encode(&mut self.store, photo);
         self.encoding = Some(encoding);
@@ -335,6 +337,7 @@ impl Generator {
     fn look(&self) -> Look {
         Look {
             batch_statistics: self.batch_statistics,
+            fixed_weights: true,
             ..Look::default()
         }
     }

@@ -408,7 +408,7 @@ impl Trainer {
     pub fn encoding(&mut self) -> Result<Option<Encoding>> {
         let model = &self.training.model;
         match model.use_vae {
-            true => Encoding::new(&mut self.store, model, &self.params).map(Some),
+            true => Encoding::new(&mut self.store, model, &self.params, false).map(Some),
             false => Ok(None),
         }
     }

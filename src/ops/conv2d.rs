@@ -6,81 +6,19 @@
 
 mod plan;
 
-use super::activation::{Activation, ActivationGrad, Kind};
-use super::elementwise::{Add, FoldSamples};
+use super::activation::{ActivationGrad, Kind};
+use super::elementwise::FoldSamples;
+use super::epilogue::Epilogue;
 use super::*;
 use crate::graph::Shape;
 use crate::windows::output_size;
 use crate::{Error, Result};
 use plan::Direction;
 
-/// What happens to the sums of a convolution before they are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Epilogue {
-    /// Whether the last argument is added; it may have fewer samples, as in [`Add`].
-    pub residual: bool,
-    /// What is applied to the sum.
-    pub activation: Option<Kind>,
-}
-
-impl Epilogue {
-    /// With what `next` does to the result, its argument number `argument`; `other` is its other argument, if any.
-    fn then(self, next: &Op, argument: usize, result: Ty, other: Option<Ty>) -> Option<Self> {
-        match (next, other) {
-            _ if self.activation.is_some() => None,
-            (Op::Activation(Activation { kind }), None) => Some(Self {
-                activation: Some(*kind),
-                ..self
-            }),
-            (Op::Add(Add {}), Some(other)) if argument == 0 || other == result => (!self.residual)
-                .then_some(Self {
-                    residual: true,
-                    ..self
-                }),
-            _ => None,
-        }
-    }
-
-    fn residual4(self, inputs: &[Ty]) -> usize {
-        let last = inputs.last().filter(|_| self.residual);
-        last.map_or(0, |ty| ty.shape().vec4s())
-    }
-
-    /// The activation's number in `epilogue.wgsl`.
-    fn code(self) -> u32 {
-        match self.activation {
-            None => 0,
-            Some(Kind::Relu) => 1,
-            Some(Kind::LeakyRelu) => 2,
-            Some(Kind::Tanh) => 3,
-        }
-    }
-
-    fn reference(self, sums: &mut Tensor, inputs: &[&Tensor]) {
-        if let Some(residual) = inputs.last().filter(|_| self.residual) {
-            let repeated = residual.data().iter().cycle();
-            let terms = sums.data_mut().iter_mut().zip(repeated);
-            terms.for_each(|(sum, r)| *sum += r);
-        }
-        if let Some(kind) = self.activation {
-            *sums = sums.map(|x| kind.forward(x));
-        }
-    }
-
-    /// Whether a residual of this type fits the result.
-    fn fits(self, inputs: &[Ty], result: Shape) -> bool {
-        let Some(residual) = inputs.last().filter(|_| self.residual) else {
-            return true;
-        };
-        let residual = residual.shape();
-        result.with_n(residual.n) == residual && result.n.is_multiple_of(residual.n)
-    }
-}
-
 /// `y[n, i, j, o] = b[o] + sum over ky, kx, c of x[n, stride i + ky - pad, stride j + kx - pad, c] w[ky, kx, c, o]`,
 /// and then its epilogue.
 ///
-/// Arguments: x, w and, where there are any, the bias and the residual.
+/// Arguments: x, w and, where there are any, the bias, the residual and the divisor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Conv2d {
     /// Pixels from one window to the next.
@@ -147,6 +85,7 @@ impl Conv2d {
             stride,
             pad,
             epilogue: Epilogue {
+                divided: false,
                 residual: false,
                 activation: None,
             },
@@ -154,7 +93,7 @@ impl Conv2d {
     }
 
     fn has_bias(&self, inputs: usize) -> bool {
-        inputs == 3 + usize::from(self.epilogue.residual)
+        inputs == 3 + self.epilogue.arguments()
     }
 
     fn output(&self, x: Shape, w: Shape) -> Shape {
@@ -184,7 +123,7 @@ impl Operation for Conv2d {
         let fits_window = x.h + 2 * self.pad >= w.n && x.w + 2 * self.pad >= w.h;
         let has_bias = self.has_bias(inputs.len());
         let bias_fits = !has_bias || inputs[2].shape() == Shape::vector(w.c);
-        let count = 2 + usize::from(has_bias) + usize::from(self.epilogue.residual);
+        let count = 2 + usize::from(has_bias) + self.epilogue.arguments();
         let fits = fits_channels && fits_window && bias_fits && self.stride > 0;
         if !fits || inputs.len() != count || !self.epilogue.fits(inputs, self.output(x, w)) {
             return Err(Error::Shape {
@@ -197,6 +136,9 @@ impl Operation for Conv2d {
 
     fn grad(&self, graph: &mut Graph, at: &Backward) -> Result<Vec<Option<ValueId>>> {
         let (x, w) = (graph.shape(at.inputs[0]), graph.shape(at.inputs[1]));
+        if self.epilogue.divided {
+            return Err(no_grad(self.name()));
+        }
         let (stride, pad) = (self.stride, self.pad);
         let dy = match self.epilogue.activation {
             Some(kind) => graph.apply(ActivationGrad { kind }, &[at.grad(), at.outputs[0]])?,
@@ -207,6 +149,7 @@ impl Operation for Conv2d {
             pad,
             input: x,
             residual: false,
+            divided: false,
         };
         let weight = Conv2dWeightGrad {
             stride,
@@ -239,6 +182,15 @@ impl Operation for Conv2d {
         Some(Self { epilogue, ..*self }.into())
     }
 
+    fn divide(&self, argument: usize) -> Option<Op> {
+        let epilogue = Epilogue {
+            divided: true,
+            ..self.epilogue
+        };
+        let is_new = argument == 1 && !self.epilogue.divided;
+        is_new.then_some(Self { epilogue, ..*self }.into())
+    }
+
     fn kernel(&self, site: &Site) -> Kernel {
         let has_bias = self.has_bias(site.inputs.len());
         let residual4 = self.epilogue.residual4(site.inputs);
@@ -259,15 +211,8 @@ impl Operation for Conv2d {
                 sum.iter_mut().zip(w).for_each(|(sum, w)| *sum += x * w);
             }
         });
-        if self.has_bias(inputs.len()) {
-            let bias = inputs[2];
-            for row in y.data_mut().chunks_exact_mut(cout) {
-                row.iter_mut()
-                    .zip(bias.data())
-                    .for_each(|(sum, b)| *sum += b);
-            }
-        }
-        self.epilogue.reference(&mut y, inputs);
+        let bias = self.has_bias(inputs.len()).then(|| inputs[2]);
+        self.epilogue.reference(&mut y, bias, inputs);
         vec![y]
     }
 
@@ -288,11 +233,14 @@ pub struct Conv2dInputGrad {
     pub input: Shape,
     /// Whether a third argument is added to the gradient.
     pub residual: bool,
+    /// Whether the gradient is divided by the last argument, a scalar, before that; see [`Epilogue::divided`].
+    pub divided: bool,
 }
 
 impl Conv2dInputGrad {
     fn epilogue(&self) -> Epilogue {
         Epilogue {
+            divided: self.divided,
             residual: self.residual,
             activation: None,
         }
@@ -317,8 +265,8 @@ impl Operation for Conv2dInputGrad {
     fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
         let forward = Conv2d::new(self.stride, self.pad);
         let expected = forward.shape(&[Ty::Dense(self.input), inputs[1]])?;
-        let fits = inputs.len() == 2 + usize::from(self.residual)
-            && self.epilogue().fits(inputs, self.input);
+        let epilogue = self.epilogue();
+        let fits = inputs.len() == 2 + epilogue.arguments() && epilogue.fits(inputs, self.input);
         if expected[0] != inputs[0] || !fits {
             return Err(Error::Shape {
                 op: self.name(),
@@ -341,6 +289,14 @@ impl Operation for Conv2dInputGrad {
         epilogue.activation.is_none().then_some(joined.into())
     }
 
+    fn divide(&self, argument: usize) -> Option<Op> {
+        let divided = Self {
+            divided: true,
+            ..self.clone()
+        };
+        (argument == 1 && !self.divided).then_some(divided.into())
+    }
+
     fn kernel(&self, site: &Site) -> Kernel {
         let epilogue = self.epilogue();
         let residual4 = epilogue.residual4(site.inputs);
@@ -361,7 +317,7 @@ impl Operation for Conv2dInputGrad {
                 *sum += dy.iter().zip(w).map(|(d, w)| d * w).sum::<f64>();
             }
         });
-        self.epilogue().reference(&mut dx, inputs);
+        self.epilogue().reference(&mut dx, None, inputs);
         vec![dx]
     }
 
@@ -483,6 +439,17 @@ fn test_cases(
     geometries.iter().copied().map(case).collect()
 }
 
+fn divided_cases(
+    geometries: &[TestGeometry],
+    make: impl Fn(TestGeometry, Shape) -> (Op, Vec<CaseInput>),
+) -> Vec<Case> {
+    let mut cases = test_cases(geometries, make);
+    cases
+        .iter_mut()
+        .for_each(|case| case.name.push_str(", divided"));
+    cases
+}
+
 fn forward_case(
     (x, [kh, kw], stride, pad, cout, bias): TestGeometry,
     y: Shape,
@@ -495,6 +462,9 @@ fn forward_case(
     if epilogue.residual {
         // Fewer samples, where there are several, repeat.
         inputs.push(CaseInput::dense(y.with_n(1)));
+    }
+    if epilogue.divided {
+        inputs.push(CaseInput::range(Shape::scalar(), 0.5, 2.0));
     }
     let conv = Conv2d {
         stride,
@@ -518,12 +488,22 @@ impl Cases for Conv2d {
             let joined = |geometry, y| {
                 let residual = activation.is_none() || i % 2 == 1;
                 let epilogue = Epilogue {
+                    divided: false,
                     residual,
                     activation,
                 };
                 forward_case(geometry, y, epilogue)
             };
             cases.extend(test_cases(&TEST_GEOMETRIES[..5], joined));
+        }
+        for residual in [false, true] {
+            let epilogue = Epilogue {
+                divided: true,
+                residual,
+                activation: residual.then_some(Kind::LeakyRelu),
+            };
+            let divided = |geometry, y| forward_case(geometry, y, epilogue);
+            cases.extend(divided_cases(&TEST_GEOMETRIES[..3], divided));
         }
         cases
     }
@@ -544,10 +524,18 @@ impl Cases for Conv2dInputGrad {
                 pad,
                 input,
                 residual,
+                divided: false,
             };
             (grad.into(), inputs)
         };
-        test_cases(&TEST_GEOMETRIES, case)
+        let divided = |geometry, y| {
+            let (grad, mut inputs): (Op, Vec<CaseInput>) = case(geometry, y);
+            inputs.push(CaseInput::range(Shape::scalar(), 0.5, 2.0));
+            (grad.divide(1).expect("a gradient may be divided"), inputs)
+        };
+        let mut cases = test_cases(&TEST_GEOMETRIES, case);
+        cases.extend(divided_cases(&TEST_GEOMETRIES[..5], divided));
+        cases
     }
 }
 

@@ -9,6 +9,7 @@ pub mod adam;
 pub mod conv2d;
 pub mod copy;
 pub mod elementwise;
+pub mod epilogue;
 mod gemm;
 pub mod kernel;
 pub mod labels;
@@ -87,6 +88,23 @@ pub trait Operation {
     /// `argument`; `None` where there is none. `other` is the other argument of `next`, if it has one; the arguments of
     /// the joint operation are this one's and then that.
     fn absorb(&self, _result: Ty, _next: &Op, _argument: usize, _other: Option<Ty>) -> Option<Op> {
+        None
+    }
+
+    /// For an operation whose first result is its first argument divided by its second result, a scalar: the operation
+    /// that computes the scalar alone, from the same arguments.
+    fn divisor(&self) -> Option<Op> {
+        None
+    }
+
+    /// A value of the graph that the only result of this operation on these arguments would equal.
+    fn known(&self, _graph: &Graph, _inputs: &[ValueId]) -> Option<ValueId> {
+        None
+    }
+
+    /// The operation whose argument number `argument` is divided by one more argument, a scalar, that follows all others;
+    /// `None` where there is none.
+    fn divide(&self, _argument: usize) -> Option<Op> {
         None
     }
 
@@ -296,6 +314,7 @@ ops! {
     loss::Reparameterise,
     loss::ReparameteriseGrad,
     spectral::PowerIteration,
+    spectral::Sigma,
     spectral::SpectralScale,
     spectral::SpectralScaleGrad,
     adam::Adam,

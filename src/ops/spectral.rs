@@ -68,6 +68,13 @@ impl Matrix {
             .bind(&[x, to])
     }
 
+    /// `to = a b`, both of one shape.
+    fn product(&self, shape: Shape, a: Binding, b: Binding, to: Binding) -> Dispatch {
+        self.dispatch("product", shape.vec4s())
+            .workgroups(1)
+            .bind(&[a, b, to])
+    }
+
     /// `Mt u` in `f64`, true input channels only.
     fn rows_reference(&self, w: &Tensor, u: &Tensor) -> Tensor {
         Tensor::from_fn(self.v(), |kh, kw, _, ci| {
@@ -113,6 +120,10 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
     a.data().iter().zip(b.data()).map(|(a, b)| a * b).sum()
 }
 
+fn scalar(value: f64) -> Tensor {
+    Tensor::dense(Shape::scalar(), vec![value])
+}
+
 fn check(op: &'static str, matrix: Matrix, u: Shape, v: Option<Shape>) -> Result<()> {
     let Matrix { w, cin } = matrix;
     let fits = cin.next_multiple_of(4) == w.w && cin > 0;
@@ -126,7 +137,8 @@ fn check(op: &'static str, matrix: Matrix, u: Shape, v: Option<Shape>) -> Result
     })
 }
 
-/// `v' = unit(Mt u)`, `u' = unit(M v')` of filters `w` and a vector `u`: one power iteration.
+/// `v' = unit(Mt u)`, `u' = unit(M v')` of filters `w` and a vector `u`: one power iteration, and the singular value
+/// `sigma = u't M v'` that it finds. Results `(u', v', sigma)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PowerIteration {
     /// True input channels of the filters, which their padded shape does not tell.
@@ -150,7 +162,8 @@ impl Operation for PowerIteration {
     fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
         let matrix = self.matrix(inputs[0]);
         check(self.name(), matrix, inputs[1].shape(), None)?;
-        Ok(vec![inputs[1], Ty::Dense(matrix.v())])
+        let sigma = Ty::Dense(Shape::scalar());
+        Ok(vec![inputs[1], Ty::Dense(matrix.v()), sigma])
     }
 
     fn grad(&self, _: &mut Graph, _: &Backward) -> Result<Vec<Option<ValueId>>> {
@@ -160,7 +173,7 @@ impl Operation for PowerIteration {
     fn kernel(&self, site: &Site) -> Kernel {
         let matrix = self.matrix(site.inputs[0]);
         let [w, u] = [Binding::Input(0), Binding::Input(1)];
-        let [next_u, next_v] = [Binding::Output(0), Binding::Output(1)];
+        let [next_u, next_v, sigma] = [0, 1, 2].map(Binding::Output);
         let [raw_v, partial, raw_u] = [0, 1, 2].map(Binding::Scratch);
         let [columns, columns_total] = matrix.columns(w, next_v, partial, raw_u);
         let column_words = 4 * matrix.w.c4();
@@ -176,6 +189,7 @@ impl Operation for PowerIteration {
                 columns,
                 columns_total,
                 matrix.unit(site.output(0), raw_u, next_u),
+                matrix.product(site.output(0), raw_u, next_u, sigma),
             ],
         }
     }
@@ -183,7 +197,10 @@ impl Operation for PowerIteration {
     fn reference(&self, inputs: &[&Tensor], _: &[Ty]) -> Vec<Tensor> {
         let matrix = self.matrix(Ty::Dense(inputs[0].shape()));
         let v = unit(&matrix.rows_reference(inputs[0], inputs[1]));
-        vec![unit(&matrix.columns_reference(inputs[0], &v)), v]
+        let raw_u = matrix.columns_reference(inputs[0], &v);
+        let u = unit(&raw_u);
+        let sigma = scalar(dot(&raw_u, &u));
+        vec![u, v, sigma]
     }
 
     fn cost(&self, inputs: &[Ty], outputs: &[Ty]) -> Cost {
@@ -232,6 +249,96 @@ impl Cases for PowerIteration {
     }
 }
 
+/// `sigma = ut M v` of filters `w`; `u` and `v` are constants. It has no derivative of its own: [`SpectralScale`], which
+/// divides by it, has it in its.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Sigma {}
+
+impl Sigma {
+    /// What computes it into `sigma`, with `raw_v` for `Mt u`.
+    fn dispatches(inputs: &[Ty], raw_v: Binding, sigma: Binding) -> [Dispatch; 2] {
+        let matrix = matrix(inputs[0], inputs[2]);
+        let [w, u, v] = [0, 1, 2].map(Binding::Input);
+        [
+            matrix.rows(w, u, raw_v),
+            matrix.product(inputs[2].shape(), raw_v, v, sigma),
+        ]
+    }
+}
+
+impl Operation for Sigma {
+    fn name(&self) -> &'static str {
+        "sigma"
+    }
+
+    fn shape(&self, inputs: &[Ty]) -> Result<Vec<Ty>> {
+        let (u, v) = (inputs[1].shape(), inputs[2].shape());
+        check(self.name(), matrix(inputs[0], inputs[2]), u, Some(v))?;
+        Ok(vec![Ty::Dense(Shape::scalar())])
+    }
+
+    fn grad(&self, _: &mut Graph, _: &Backward) -> Result<Vec<Option<ValueId>>> {
+        Err(no_grad(self.name()))
+    }
+
+    /// A power iteration that found the vectors found the value as well.
+    fn known(&self, graph: &Graph, inputs: &[ValueId]) -> Option<ValueId> {
+        let [w, u, v] = *inputs else {
+            return None;
+        };
+        let mut nodes = graph.nodes().iter();
+        let iteration = nodes.find(|node| node.outputs.starts_with(&[u, v]))?;
+        let finds = matches!(iteration.op, Op::PowerIteration(_)) && iteration.inputs[0] == w;
+        finds.then(|| iteration.outputs[2])
+    }
+
+    fn kernel(&self, site: &Site) -> Kernel {
+        let (raw_v, sigma) = (Binding::Scratch(0), Binding::Output(0));
+        Kernel {
+            scratch: vec![site.input(0).rows()],
+            dispatches: Self::dispatches(site.inputs, raw_v, sigma).into(),
+        }
+    }
+
+    fn reference(&self, inputs: &[&Tensor], _: &[Ty]) -> Vec<Tensor> {
+        let [w, u, v] = [inputs[0], inputs[1], inputs[2]];
+        let matrix = matrix(Ty::Dense(w.shape()), Ty::Dense(v.shape()));
+        vec![scalar(dot(&matrix.rows_reference(w, u), v))]
+    }
+
+    fn cost(&self, inputs: &[Ty], outputs: &[Ty]) -> Cost {
+        matrix(inputs[0], inputs[2]).cost(1, inputs, outputs)
+    }
+
+    fn masks_padding(&self) -> bool {
+        true
+    }
+
+    fn differentiable_outputs(&self, _: usize) -> Vec<usize> {
+        Vec::new()
+    }
+}
+
+impl Cases for Sigma {
+    fn cases() -> Vec<Case> {
+        FILTERS.into_iter().map(scale_case(Self {})).collect()
+    }
+}
+
+/// Positive numbers: a sigma of random signs would be all cancellation, as no singular value is.
+fn scale_case(op: impl Into<Op>) -> impl Fn([usize; 4]) -> Case {
+    let op = op.into();
+    move |[kh, kw, cin, cout]| Case {
+        name: format!("{kh}x{kw} filters {cin} to {cout}"),
+        op: op.clone(),
+        inputs: vec![
+            CaseInput::range(Shape::weight(kh, kw, cin, cout), -0.2, 1.0),
+            CaseInput::range(Shape::vector(cout), 0.1, 1.0),
+            CaseInput::range(Shape::new(kh, kw, 1, cin), 0.1, 1.0),
+        ],
+    }
+}
+
 /// `(w / sigma, sigma)` with `sigma = ut M v`; `u` and `v` are constants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SpectralScale {}
@@ -257,7 +364,7 @@ impl Operation for SpectralScale {
     fn grad(&self, graph: &mut Graph, at: &Backward) -> Result<Vec<Option<ValueId>>> {
         let arguments = [
             at.grad(),
-            at.outputs[0],
+            at.inputs[0],
             at.inputs[1],
             at.inputs[2],
             at.outputs[1],
@@ -266,34 +373,27 @@ impl Operation for SpectralScale {
         Ok(vec![Some(dw), None, None])
     }
 
+    fn divisor(&self) -> Option<Op> {
+        Some(Sigma {}.into())
+    }
+
     fn kernel(&self, site: &Site) -> Kernel {
         let matrix = matrix(site.inputs[0], site.inputs[2]);
-        let [w, u, v] = [0, 1, 2].map(Binding::Input);
         let [scaled, sigma] = [Binding::Output(0), Binding::Output(1)];
-        let raw_v = Binding::Scratch(0);
+        let [rows, product] = Sigma::dispatches(site.inputs, Binding::Scratch(0), sigma);
+        let scale =
+            matrix
+                .dispatch("scale", matrix.w.vec4s())
+                .bind(&[Binding::Input(0), sigma, scaled]);
         Kernel {
             scratch: vec![matrix.w.rows()],
-            dispatches: vec![
-                matrix.rows(w, u, raw_v),
-                matrix
-                    .dispatch("product", site.input(2).vec4s())
-                    .workgroups(1)
-                    .bind(&[raw_v, v, sigma]),
-                matrix
-                    .dispatch("scale", matrix.w.vec4s())
-                    .bind(&[w, sigma, scaled]),
-            ],
+            dispatches: vec![rows, product, scale],
         }
     }
 
     fn reference(&self, inputs: &[&Tensor], _: &[Ty]) -> Vec<Tensor> {
-        let [w, u, v] = [inputs[0], inputs[1], inputs[2]];
-        let matrix = matrix(Ty::Dense(w.shape()), Ty::Dense(v.shape()));
-        let sigma = dot(&matrix.rows_reference(w, u), v);
-        vec![
-            w.map(|w| w / sigma),
-            Tensor::dense(Shape::scalar(), vec![sigma]),
-        ]
+        let sigma = Sigma {}.reference(inputs, &[]).remove(0);
+        vec![inputs[0].map(|w| w / sigma.data()[0]), sigma]
     }
 
     fn cost(&self, inputs: &[Ty], outputs: &[Ty]) -> Cost {
@@ -311,23 +411,12 @@ impl Operation for SpectralScale {
 
 impl Cases for SpectralScale {
     fn cases() -> Vec<Case> {
-        // Positive numbers: a sigma of random signs would be all cancellation, as no singular value is.
-        let case = |[kh, kw, cin, cout]: [usize; 4]| Case {
-            name: format!("{kh}x{kw} filters {cin} to {cout}"),
-            op: Self {}.into(),
-            inputs: vec![
-                CaseInput::range(Shape::weight(kh, kw, cin, cout), -0.2, 1.0),
-                CaseInput::range(Shape::vector(cout), 0.1, 1.0),
-                CaseInput::range(Shape::new(kh, kw, 1, cin), 0.1, 1.0),
-            ],
-        };
-        FILTERS.into_iter().map(case).collect()
+        FILTERS.into_iter().map(scale_case(Self {})).collect()
     }
 }
 
-/// `(dw - <dw, wn> u vt) / sigma`: the derivative of [`SpectralScale`] from `(dw, wn, u, v, sigma)`.
-///
-/// The inner product takes the scaled filters `wn`, so nothing of the forward operation need be kept but its results.
+/// `(dw - <dw, w> / sigma u vt) / sigma`: the derivative of [`SpectralScale`] from `(dw, w, u, v, sigma)`, where `dw` is
+/// that of the divided filters and `w` are the filters before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SpectralScaleGrad {}
 
@@ -348,7 +437,7 @@ impl Operation for SpectralScaleGrad {
 
     fn kernel(&self, site: &Site) -> Kernel {
         let matrix = matrix(site.inputs[0], site.inputs[3]);
-        let [dw, wn, u, v, sigma] = [0, 1, 2, 3, 4].map(Binding::Input);
+        let [dw, w, u, v, sigma] = [0, 1, 2, 3, 4].map(Binding::Input);
         let [partial, inner] = [Binding::Scratch(0), Binding::Scratch(1)];
         let vec4s = matrix.w.vec4s();
         Kernel {
@@ -357,7 +446,7 @@ impl Operation for SpectralScaleGrad {
                 matrix
                     .dispatch("inner", vec4s)
                     .workgroups(tree::workgroups(vec4s))
-                    .bind(&[dw, wn, partial]),
+                    .bind(&[dw, w, partial]),
                 tree::total(vec4s, 1.0, partial, inner),
                 matrix.dispatch("scale_grad", vec4s / 4).bind(&[
                     dw,
@@ -372,10 +461,10 @@ impl Operation for SpectralScaleGrad {
     }
 
     fn reference(&self, inputs: &[&Tensor], _: &[Ty]) -> Vec<Tensor> {
-        let [dw, wn, u, v, sigma] = inputs else {
+        let [dw, w, u, v, sigma] = inputs else {
             unreachable!("the shape rule takes five arguments")
         };
-        let inner = dot(dw, wn);
+        let inner = dot(dw, w) / sigma.data()[0];
         let cin = v.shape().c;
         let outer = |kh, kw, ci, co| match ci < cin {
             true => u.at(0, 0, 0, co) * v.at(kh, kw, 0, ci),

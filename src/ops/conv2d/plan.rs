@@ -1,7 +1,8 @@
 //! From the shapes of a convolution to its dispatches. Everything here depends on shapes and the family alone, so a
 //! run on another day adds the same numbers in the same order.
 
-use super::{Epilogue, Geometry};
+use super::Geometry;
+use crate::ops::epilogue::Epilogue;
 use crate::ops::{Binding, Dispatch, Family, Kernel, Texels};
 
 /// Workgroups that keep a large GPU busy, and those that keep a few processor cores evenly loaded.
@@ -18,8 +19,8 @@ pub(super) enum Direction {
 }
 
 impl Geometry {
-    /// The convolution of `src` (the first argument) with the weight (the second) into the first result. Bias and
-    /// residual, as far as there are any, are the next arguments; `residual4` counts the vectors of the latter.
+    /// The convolution of `src` (the first argument) with the weight (the second) into the first result. Bias,
+    /// residual and divisor, as far as there are any, are the next arguments; `residual4` counts the vectors of the latter.
     pub(super) fn through(
         &self,
         direction: Direction,
@@ -45,6 +46,7 @@ impl Geometry {
         let dispatch = Dispatch::new(shader, entry)
             .define("bias", u32::from(bias))
             .define("residual", u32::from(epilogue.residual))
+            .define("divided", u32::from(epilogue.divided))
             .define("activation", epilogue.code())
             .define("pixels", pixels as u32);
         let dispatch = match lanes {
@@ -58,7 +60,7 @@ impl Geometry {
                 .bind_texels(weight),
         };
         let dispatch = dispatch
-            .bind(&[2, 3].map(Binding::Input)[..usize::from(bias) + usize::from(epilogue.residual)])
+            .bind(&[2, 3, 4].map(Binding::Input)[..usize::from(bias) + epilogue.arguments()])
             .bind(&[Binding::Output(0)])
             .workgroups(workgroups)
             .param(workgroups)
