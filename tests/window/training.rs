@@ -1,0 +1,226 @@
+//! A training in its window: pages, orders, settings, keys.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use eframe::egui::{Event, Key, Modifiers, accesskit, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use spadework::Config;
+use spadework::app::event::{Events, Model};
+use spadework::app::follow::{Follower, Live, News};
+use spadework::app::monitor::Monitor;
+use spadework::app::sitter::Sitting;
+use spadework::app::studio::Studio;
+use spadework::data::{DataConfig, Grid, LabelSpace};
+use spadework::train::event::{End, Started, StepReport};
+use spadework::train::{Change, Knob, Order, RunFolder, Sketch, TrainEvent};
+
+fn step(step: u64) -> TrainEvent {
+    TrainEvent::Step(StepReport {
+        step,
+        epoch: 1,
+        images: 4 * step,
+        epoch_images: 4 * step,
+        lr_g: 1e-4,
+        lr_d: 4e-4,
+        losses: vec![("GAN", 0.5), ("D_Fake", 1.0 / step as f32)],
+        seconds: 0.5,
+    })
+}
+
+/// A network in training to paint with, and what is wanted of it.
+fn sitting() -> (Sitting, Receiver<Sketch>) {
+    let (sketches, wanted) = crossbeam_channel::unbounded();
+    let model = Model {
+        path: "run".into(),
+        space: Arc::new(LabelSpace::new(3, false, false)),
+        size: [8, 8],
+        styles: None,
+        step: 0,
+        adapter: "the network in training".into(),
+    };
+    (Sitting { sketches, model }, wanted)
+}
+
+#[test]
+fn the_network_in_training_is_painted_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config {
+        data: DataConfig {
+            landscapes: Some(2),
+            ..DataConfig::default()
+        },
+        ..Config::default()
+    };
+    let run = RunFolder::create(&dir.path().join("run"), &config).unwrap();
+    let (events, heard) = Events::<News>::silent();
+    let mut window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(20)
+        .build_eframe(move |made| Studio::new(&made.egui_ctx, heard, None));
+    window.run();
+    window.key_press(Key::F3);
+    window.run();
+    assert!(window.state().painter.is_none(), "there is no network yet");
+    let (orders, _taken) = crossbeam_channel::unbounded();
+    let (follower, config) = Follower::start(run.root(), events.clone(), true).unwrap();
+    let (sitting, wanted) = sitting();
+    events.send(News::Live(Box::new(Live {
+        root: run.root().to_path_buf(),
+        config,
+        follower,
+        orders,
+        sitting,
+    })));
+    window.run();
+    window.get_by_label("Paint").click();
+    window.run();
+    let answer = |window: &mut Harness<Studio>, want: Option<u64>, step: u64| {
+        let start = Instant::now();
+        let sketch = loop {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            window.run();
+            match wanted.try_recv() {
+                Ok(sketch) => break sketch,
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        let Sketch::Picture {
+            map, seen, reply, ..
+        } = sketch
+        else {
+            panic!("a picture is wanted")
+        };
+        assert_eq!((map.w, map.h, seen), (8, 8, want));
+        let picture = Grid::new(8, 8, vec![[step as u8; 3]; 64]);
+        reply.send(Ok(Some((step, picture)))).unwrap();
+        let shown = |window: &Harness<Studio>| {
+            let picture = &window.state().painter.as_ref()?.easel.picture;
+            Some(picture.as_ref()?.picture.data[0][0])
+        };
+        while shown(window) != Some(step as u8) {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            window.run();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    answer(&mut window, None, 7);
+    // It is drawn again by itself, as the network has changed since.
+    answer(&mut window, Some(7), 9);
+
+    window.key_press(Key::F4);
+    window.run();
+    let start = Instant::now();
+    while window
+        .query_by_label_contains("of the first 2 landscapes")
+        .is_none()
+    {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        window.run();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(wanted);
+}
+
+#[test]
+fn training_takes_orders_from_its_buttons_and_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(&dir.path().join("run"), &Config::default()).unwrap();
+    let (events, heard) = Events::<News>::silent();
+    let mut window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .build_eframe(move |made| Monitor::live(&made.egui_ctx, heard));
+    window.run();
+    let (orders, taken) = crossbeam_channel::unbounded();
+    let (follower, config) = Follower::start(run.root(), events.clone(), true).unwrap();
+    let root = run.root().to_path_buf();
+    events.send(News::Live(Box::new(Live {
+        root,
+        config,
+        follower,
+        orders,
+        sitting: sitting().0,
+    })));
+    events.send(News::Train(TrainEvent::Started(Started {
+        adapter: "an adapter".into(),
+        device_bytes: 3 << 20,
+        pictures: 40,
+        batches_per_epoch: 10,
+        epochs: 2,
+        step: 0,
+        images: 0,
+        total_images: 80,
+    })));
+    (1..=5).for_each(|n| events.send(News::Train(step(n))));
+    window.run();
+    assert!(
+        window
+            .query_by_label_contains("training · iteration 5")
+            .is_some()
+    );
+    assert!(window.query_by_label_contains("an adapter").is_some());
+    for (label, order) in [
+        ("Pause", Order::Pause),
+        ("Step", Order::Step),
+        ("Save now", Order::Save),
+        ("Resume", Order::Resume),
+    ] {
+        window.get_by_label(label).click();
+        window.run();
+        assert_eq!(taken.try_recv(), Ok(order), "{label}");
+    }
+    // Settings: a weight is entered, the run tells that it changed, and it is taken back.
+    let field = window.get_by_role_and_label(accesskit::Role::SpinButton, "lambda_feat");
+    field.click();
+    window.run();
+    window.event(Event::Text("4".into()));
+    window.run();
+    window.key_press(Key::Enter);
+    window.run();
+    assert_eq!(taken.try_recv(), Ok(Order::Tune(Knob::LambdaFeat, 4.0)));
+    let change = |from, to| Change {
+        step: 5,
+        knob: Knob::LambdaFeat,
+        from,
+        to,
+    };
+    events.send(News::Train(TrainEvent::Changed(change(10.0, 4.0))));
+    events.send(News::Changes(vec![change(10.0, 4.0)]));
+    window.run();
+    assert!(window.query_by_label_contains("lambda_feat 10").is_some());
+    assert!(window.query_by_label_contains("0.50 s a step").is_some());
+    window.get_by_label("Undo change").click();
+    window.run();
+    assert_eq!(taken.try_recv(), Ok(Order::Tune(Knob::LambdaFeat, 10.0)));
+    events.send(News::Train(TrainEvent::Changed(change(4.0, 10.0))));
+    window.run();
+    window.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    window.run();
+    assert!(taken.try_recv().is_err(), "nothing is left to undo");
+
+    let dark = window.ctx.global_style().visuals.dark_mode;
+    window.key_press(Key::F9);
+    window.run();
+    assert_ne!(window.ctx.global_style().visuals.dark_mode, dark);
+    window.get_by_label("Keys").click();
+    window.run();
+    assert!(window.query_by_label("One iteration").is_some());
+    window.get_by_label("Close").click();
+    window.run();
+    assert!(window.query_by_label("One iteration").is_none());
+
+    window.key_press(Key::P);
+    window.run();
+    assert_eq!(taken.try_recv(), Ok(Order::Pause));
+    assert!(window.query_by_label_contains("paused").is_some());
+    window.get_by_label("Stop").click();
+    window.run();
+    assert_eq!(taken.try_recv(), Ok(Order::Stop));
+    events.send(News::Train(TrainEvent::Ended(End::Interrupted)));
+    window.run();
+    assert!(window.query_by_label_contains("stopped").is_some());
+    drop(window);
+    assert!(taken.try_recv().is_err(), "nothing was ordered unasked");
+}

@@ -1,0 +1,199 @@
+//! Unsaved work: a crash, another layout and the end of the program do not lose it unasked.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use eframe::egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable;
+use spadework::app::easel::Parting;
+use spadework::app::paths::Wish;
+use spadework::app::styling::{Origin, Part};
+
+use crate::stage::*;
+
+#[test]
+fn a_style_is_work_that_a_crash_does_not_lose() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    assert!(!window.state().easel.is_unsaved(), "nothing was done yet");
+    type Change = fn(&mut Window);
+    let changes: [(&str, Change); 5] = [
+        ("dice", |window| click(window, "Random style")),
+        ("seed", |window| {
+            let styling = &mut window.state_mut().easel.styling;
+            styling.put(Part::First, Origin::Seed(17));
+        }),
+        ("picture", |window| {
+            let path = "dusk.jpg".into();
+            window.state_mut().easel.drop_file(path);
+            until(window, "the style is taken", |window| {
+                window.query_by_label("dusk.jpg").is_some()
+            });
+        }),
+        ("mix", |window| {
+            window.get_by_label("Style: seed 17").click_secondary();
+        }),
+        ("strength", |window| {
+            let styling = &mut window.state_mut().easel.styling;
+            styling.change(|recipe| recipe.strength = 0.7);
+        }),
+    ];
+    let recovery = window.state().easel.recovery().unwrap();
+    let mut later = Instant::now();
+    for (what, change) in changes {
+        change(&mut window);
+        window.run();
+        brightness(&mut window);
+        assert!(window.state().easel.is_unsaved(), "{what}");
+        window.state_mut().easel.autosave(later);
+        later += Duration::from_secs(9);
+        window.state_mut().easel.autosave(later);
+        until(&mut window, what, |_| recovery.exists());
+        std::fs::rename(&recovery, home.join("unsaved-0.png")).unwrap();
+    }
+    let recipe = window.state().easel.styling.recipe().clone();
+    assert!(
+        recipe.second.is_some() && recipe.strength == 0.7,
+        "{recipe:?}"
+    );
+    let bright = brightness(&mut window);
+    // As a crash does it.
+    std::mem::forget(window);
+
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    click(&mut window, "Open it");
+    until(&mut window, "the layout is back", |window| {
+        *window.state().easel.styling.recipe() == recipe
+    });
+    assert_eq!(brightness(&mut window), bright);
+    assert!(window.state().easel.is_unsaved());
+    // What was recovered lives on as this window's own before the old copy goes.
+    let old = home.join("unsaved-0.png");
+    assert!(old.exists() || window.state().easel.recovery().unwrap().exists());
+    window.state_mut().easel.autosave(later);
+    window
+        .state_mut()
+        .easel
+        .autosave(later + Duration::from_secs(9));
+    until(&mut window, "the old copy goes", |_| !old.exists());
+    assert!(window.state().easel.recovery().unwrap().exists());
+}
+
+#[test]
+fn recovered_work_that_another_layout_replaces_stays_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, lake) = (dir.path().join("home"), dir.path().join("lake.png"));
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    click(&mut window, "Random style");
+    let (old, own) = (
+        home.join("unsaved-0.png"),
+        window.state().easel.recovery().unwrap(),
+    );
+    let now = Instant::now();
+    for seconds in [0, 9] {
+        let later = now + Duration::from_secs(seconds);
+        window.state_mut().easel.autosave(later);
+    }
+    until(&mut window, "a copy is written", |_| own.exists());
+    std::fs::rename(&own, &old).unwrap();
+    let save = |window: &mut Window, path: &Path| {
+        let easel = &mut window.state_mut().easel;
+        easel.grant(Wish::Save, path.to_path_buf(), false);
+        until(window, "the layout is saved", |_| path.exists());
+    };
+    save(&mut window, &lake);
+    // As a crash does it.
+    std::mem::forget(window);
+
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    click(&mut window, "Open it");
+    until(&mut window, "the layout is back", |window| {
+        window.state().easel.is_unsaved()
+    });
+    // On a machine this slow it has a copy of its own already.
+    let is_copied = window.state().easel.recovery().unwrap().exists();
+    window.state_mut().easel.open(lake);
+    until(&mut window, "the other is open", |window| {
+        window.state().easel.file.is_some()
+    });
+    window.state_mut().easel.leave();
+    // The clerk does one thing after another.
+    save(&mut window, &dir.path().join("again.png"));
+    assert!(is_copied || old.exists());
+}
+
+#[test]
+fn a_crash_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let mut window = window_at(Some(home.clone()));
+    click(&mut window, "Fill");
+    click(&mut window, "flower");
+    drag(&mut window, &[[0.5, 0.5]]);
+    let recovery = window.state().easel.recovery().unwrap();
+    let later = Instant::now() + Duration::from_secs(9);
+    window.state_mut().easel.autosave(later);
+    until(&mut window, "the copy is written", |_| recovery.exists());
+    // A crash leaves the copy, and the system frees the lock.
+    let left = home.join("unsaved-0.png");
+    std::fs::rename(&recovery, left).unwrap();
+    drop(window);
+
+    let mut window = window_at(Some(home.clone()));
+    click(&mut window, "Open it");
+    until(&mut window, "the layout is back", |window| {
+        count(window, 11) == 65536
+    });
+    assert!(window.state().easel.is_unsaved() && window.state().easel.file.is_none());
+}
+
+#[test]
+fn a_window_with_changes_asks_before_it_closes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lake.png");
+    let mut window = window_with_styles(Some(STYLES));
+    assert!(closes(&mut window), "nothing would be lost");
+    click(&mut window, "Random style");
+    brightness(&mut window);
+    assert!(!closes(&mut window));
+    click(&mut window, "Cancel");
+    assert!(window.state().easel.dialog.is_none());
+
+    // Save, under a name that is asked for.
+    assert!(!closes(&mut window));
+    assert!(
+        window
+            .query_by_label("Save the changes to untitled?")
+            .is_some()
+    );
+    click(&mut window, "Save");
+    write_path(&mut window, &path);
+    click(&mut window, "Save");
+    until(
+        &mut window,
+        "it closes once the layout is saved",
+        |window| window.state().easel.parting == Parting::Gone,
+    );
+    assert!(path.exists() && closes(&mut window));
+
+    // Whoever gives up naming the file stays.
+    let mut window = window_with_styles(Some(STYLES));
+    click(&mut window, "Random style");
+    assert!(!closes(&mut window));
+    click(&mut window, "Save");
+    click(&mut window, "Cancel");
+    key(&mut window, Modifiers::COMMAND, Key::S);
+    write_path(&mut window, &dir.path().join("other.png"));
+    click(&mut window, "Save");
+    until(&mut window, "the layout is saved", |window| {
+        !window.state().easel.is_unsaved()
+    });
+    assert_eq!(window.state().easel.parting, Parting::Staying);
+
+    click(&mut window, "Random style");
+    assert!(!closes(&mut window));
+    click(&mut window, "Don't save");
+    assert_eq!(window.state().easel.parting, Parting::Gone);
+    assert!(closes(&mut window));
+}
