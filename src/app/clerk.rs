@@ -150,7 +150,7 @@ fn perform(job: Job) -> Result<Option<Event>> {
                 return Ok(Some(Event::Exists { path }));
             }
             // A folder of ours may be missing; one that a person names is there or written wrongly.
-            if matches!(purpose, Purpose::Autosave(_)) {
+            if matches!(purpose, Purpose::Autosave(_) | Purpose::Aside) {
                 make_folder(&path)?;
             }
             sheet::write(&path, &labels, &project)?;

@@ -71,19 +71,19 @@ pub enum Dialog {
     Mapping(Box<Mapping>),
     /// Lists the keys.
     Keys,
-    /// Asks what becomes of changes before the window closes.
-    Leave,
+    /// Asks what becomes of changes before the window closes, or another layout takes the canvas.
+    Unsaved,
 }
 
-/// How far closing the window is.
+/// How far the end of the layout on the canvas is: by closing the window, or by another layout in its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parting {
-    /// Nobody wants to leave.
+    /// It stays.
     #[default]
     Staying,
-    /// It closes once the layout is saved.
+    /// It ends once it is saved.
     Saving,
-    /// It may close.
+    /// The window may close.
     Gone,
 }
 
@@ -140,8 +140,10 @@ pub struct Easel {
     pub memory: Memory,
     /// File of the layout.
     pub file: Option<PathBuf>,
-    /// How far closing the window is.
+    /// How far its end is.
     pub parting: Parting,
+    /// The layout that takes its place then; without any the window closes.
+    pub next: Option<Box<Opened>>,
     /// What the file holds.
     saved: Option<Sight>,
     /// What the copy for a crash holds.
@@ -157,6 +159,8 @@ pub struct Easel {
     /// What could not be drawn.
     undrawable: Option<Sight>,
     seed: u64,
+    /// Whether the layout of a first look is still to come.
+    greeting: bool,
     home: Option<Home>,
     worker: Worker,
     clerk: Clerk,
@@ -193,6 +197,7 @@ impl Easel {
             memory,
             file: None,
             parting: Parting::Staying,
+            next: None,
             saved: None,
             autosaved: None,
             changed: None,
@@ -202,6 +207,7 @@ impl Easel {
             exporting: None,
             undrawable: None,
             seed: 1,
+            greeting: false,
             home,
             worker,
             clerk,
@@ -289,6 +295,13 @@ impl Easel {
     /// Name of the layout.
     pub fn name(&self) -> String {
         self.file.as_deref().map_or("untitled".into(), name_of)
+    }
+
+    /// Name of the layout that takes this one's place once its changes are saved or given up.
+    pub fn successor(&self) -> Option<String> {
+        let next = self.next.as_ref()?;
+        let name = next.path.as_deref().map(name_of);
+        Some(name.unwrap_or("a new layout".into()))
     }
 
     /// Asks for another generator.

@@ -52,6 +52,8 @@ pub enum Purpose {
     Picture,
     /// The layout in its style, in case of a crash.
     Autosave(Sight),
+    /// The layout of a model with other classes.
+    Aside,
 }
 
 /// Something that happened behind the window.

@@ -1,4 +1,4 @@
-//! The dialog that asks what becomes of changes before the window closes.
+//! The dialog that asks what becomes of changes before the window closes, or another layout takes the canvas.
 
 use eframe::egui::{Align, Button, Frame, Id, Layout, Modal, Ui};
 
@@ -7,7 +7,7 @@ use eframe::egui::{Align, Button, Frame, Id, Layout, Modal, Ui};
 pub enum Answer {
     /// Nothing yet.
     Open,
-    /// The window stays.
+    /// Everything stays.
     Stay,
     /// The changes are saved first.
     Save,
@@ -15,14 +15,20 @@ pub enum Answer {
     Discard,
 }
 
-/// Draws the dialog for the layout of a name.
-pub fn ui(ui: &mut Ui, name: &str) -> Answer {
+/// Draws the dialog for the layout of a name, and the name of another that takes its place, if the window stays.
+pub fn ui(ui: &mut Ui, name: &str, successor: Option<&str>) -> Answer {
     let mut answer = Answer::Open;
     let modal = Modal::new(Id::unique("farewell")).frame(Frame::window(ui.style()));
     let modal = modal.show(ui.ctx(), |ui| {
         ui.set_width(400.0);
         ui.heading(format!("Save the changes to {name}?"));
-        ui.weak("The layout or its style has changed since it was last saved.");
+        let end = match successor {
+            Some(other) => format!("Else they are lost when {other} takes its place."),
+            None => "Else they are lost when the window closes.".into(),
+        };
+        ui.weak(format!(
+            "The layout or its style has changed since it was last saved. {end}"
+        ));
         ui.add_space(12.0);
         ui.horizontal(|ui| {
             if ui.button("Don't save").clicked() {

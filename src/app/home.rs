@@ -50,6 +50,8 @@ pub fn recall(list: &mut Vec<PathBuf>, path: &Path) {
 pub struct Home {
     folder: PathBuf,
     number: u32,
+    /// Layouts that were put aside.
+    aside: u32,
     lock: Option<File>,
 }
 
@@ -78,6 +80,7 @@ impl Home {
         Self {
             folder,
             number: std::process::id(),
+            aside: 0,
             lock: None,
         }
     }
@@ -85,6 +88,18 @@ impl Home {
     /// Where this window keeps its unsaved layout.
     pub fn recovery(&self) -> PathBuf {
         self.folder.join(format!("unsaved-{}.png", self.number))
+    }
+
+    /// A file for a layout that this window no longer shows; nobody's lock keeps it from being offered.
+    pub fn aside(&mut self) -> PathBuf {
+        loop {
+            self.aside += 1;
+            let name = format!("unsaved-{}-{}.png", self.number, self.aside);
+            let path = self.folder.join(name);
+            if !path.exists() {
+                return path;
+            }
+        }
     }
 
     fn lock_of(recovery: &Path) -> PathBuf {

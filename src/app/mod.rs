@@ -237,13 +237,13 @@ impl Painter {
                 mapping::Answer::Closed => Answer::Closed,
                 mapping::Answer::Mapped => return easel.mapped(),
             },
-            Some(Dialog::Leave) => {
-                return match farewell::ui(ui, &easel.name()) {
+            Some(Dialog::Unsaved) => {
+                return match farewell::ui(ui, &easel.name(), easel.successor().as_deref()) {
                     farewell::Answer::Open => {}
                     farewell::Answer::Stay => easel.stay(),
-                    farewell::Answer::Save => easel.save_and_leave(),
+                    farewell::Answer::Save => easel.save_and_part(),
                     farewell::Answer::Discard => {
-                        easel.leave_unsaved();
+                        easel.part_unsaved();
                         ui.ctx().request_repaint();
                     }
                 };

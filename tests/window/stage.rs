@@ -14,6 +14,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use spadework::Style;
 use spadework::app::Painter;
+use spadework::app::clerk::landscape_space;
 use spadework::app::easel::Dialog;
 use spadework::app::event::{Event as AppEvent, Events, Model};
 use spadework::app::home::Home;
@@ -52,6 +53,26 @@ pub fn window_with_styles(styles: Option<Ability>) -> Window {
     window_with_styles_at(styles, None)
 }
 
+/// Classes of the models of the worker that draws.
+fn space_of(model: &Path) -> LabelSpace {
+    match model.file_stem().and_then(|stem| stem.to_str()) {
+        Some("landscapes") => landscape_space(),
+        Some("many") => LabelSpace::new(40, false, false),
+        Some("instances") => LabelSpace::new(3, false, true),
+        _ => LabelSpace::new(3, false, false),
+    }
+}
+
+/// Another model, once it draws.
+pub fn load(window: &mut Window, model: &str) {
+    window.state_mut().easel.load(model.into());
+    until(window, "the other model is there", |window| {
+        let easel = &window.state().easel;
+        let path = easel.model.as_ref().map(|model| model.path.as_path());
+        path == Some(Path::new(model)) && !easel.is_behind()
+    });
+}
+
 pub fn window_with_styles_at(styles: Option<Ability>, home: Option<PathBuf>) -> Window {
     let mut window = Harness::builder()
         .with_size(vec2(1280.0, 720.0))
@@ -64,8 +85,8 @@ pub fn window_with_styles_at(styles: Option<Ability>, home: Option<PathBuf>) -> 
                     select! {
                         recv(tasks) -> task => match task {
                             Ok(Task::Load(path)) => told.send(AppEvent::Model(Box::new(Model {
+                                space: Arc::new(space_of(&path)),
                                 path,
-                                space: Arc::new(LabelSpace::new(3, false, false)),
                                 size: [8, 8],
                                 styles,
                                 step: 1,

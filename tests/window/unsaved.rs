@@ -114,6 +114,8 @@ fn recovered_work_that_another_layout_replaces_stays_on_disk() {
     // On a machine this slow it has a copy of its own already.
     let is_copied = window.state().easel.recovery().unwrap().exists();
     window.state_mut().easel.open(lake);
+    until(&mut window, "the work would be lost", is_asked);
+    click(&mut window, "Don't save");
     until(&mut window, "the other is open", |window| {
         window.state().easel.file.is_some()
     });
@@ -196,4 +198,208 @@ fn a_window_with_changes_asks_before_it_closes() {
     click(&mut window, "Don't save");
     assert_eq!(window.state().easel.parting, Parting::Gone);
     assert!(closes(&mut window));
+}
+
+/// Something that puts another layout in the place of the canvas.
+type Way = (&'static str, fn(&mut Window, &Path));
+
+/// Every way, each with a layout file at hand.
+const WAYS: [Way; 6] = [
+    ("new", |window, _| key(window, Modifiers::COMMAND, Key::N)),
+    ("landscape", |window, _| {
+        key(window, Modifiers::COMMAND, Key::L)
+    }),
+    ("open", |window, file| {
+        key(window, Modifiers::COMMAND, Key::O);
+        write_path(window, file);
+        click(window, "Open");
+    }),
+    ("drop", |window, file| {
+        window.state_mut().easel.drop_file(file.to_path_buf());
+    }),
+    ("foreign", |window, file| {
+        let foreign = file.with_file_name("foreign.png");
+        image::RgbImage::from_pixel(8, 8, image::Rgb([42, 90, 180]))
+            .save(&foreign)
+            .unwrap();
+        window.state_mut().easel.drop_file(foreign);
+        until(window, "the classes are asked for", |window| {
+            window.query_by_label("Class of #2a5ab4").is_some()
+        });
+        click(window, "Open");
+    }),
+    ("plain", |window, file| {
+        // A label map of another program.
+        let plain = file.with_file_name("plain.png");
+        image::GrayImage::new(8, 8).save(&plain).unwrap();
+        window.state_mut().easel.open(plain);
+    }),
+];
+
+const QUESTION: &str = "Save the changes to untitled?";
+
+fn is_asked(window: &Window) -> bool {
+    window.query_by_label(QUESTION).is_some()
+}
+
+fn flood(window: &mut Window, class: &str) {
+    click(window, "Fill");
+    click(window, class);
+    drag(window, &[[0.5, 0.5]]);
+}
+
+/// A layout file all of one class of the landscapes, saved by a window of its own.
+fn layout_file(dir: &Path) -> std::path::PathBuf {
+    let path = dir.join("meadow.png");
+    let mut window = window();
+    flood(&mut window, "grass");
+    let easel = &mut window.state_mut().easel;
+    easel.grant(Wish::Save, path.clone(), false);
+    until(&mut window, "the layout is saved", |_| path.exists());
+    path
+}
+
+#[test]
+fn another_layout_asks_before_it_takes_the_place_of_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let meadow = layout_file(dir.path());
+    for (name, way) in WAYS {
+        let mut window = window();
+        flood(&mut window, "water");
+        let lake = count(&window, 6);
+        assert!(lake > 0, "{name}");
+
+        way(&mut window, &meadow);
+        until(&mut window, name, is_asked);
+        assert_eq!(count(&window, 6), lake, "{name}");
+        click(&mut window, "Cancel");
+        assert!(window.state().easel.dialog.is_none(), "{name}");
+        assert_eq!(count(&window, 6), lake, "{name}");
+        assert!(window.state().easel.is_unsaved(), "{name}");
+
+        // Saved under a name that is asked for, then replaced.
+        way(&mut window, &meadow);
+        until(&mut window, name, is_asked);
+        click(&mut window, "Save");
+        let path = dir.path().join(format!("lake-{name}.png"));
+        write_path(&mut window, &path);
+        click(&mut window, "Save");
+        until(&mut window, name, |window| count(window, 6) != lake);
+        assert!(path.exists(), "{name}");
+        assert_ne!(window.state().easel.file.as_ref(), Some(&path), "{name}");
+        assert_eq!(window.state().easel.parting, Parting::Staying, "{name}");
+
+        // Given up: still one step away.
+        flood(&mut window, "tree");
+        let wood = window.state().easel.labels().clone();
+        way(&mut window, &meadow);
+        until(&mut window, name, |window| {
+            window.query_by_label_contains("Save the changes").is_some()
+        });
+        click(&mut window, "Don't save");
+        until(&mut window, name, |window| {
+            *window.state().easel.labels() != wood
+        });
+        assert!(!window.state().easel.is_unsaved(), "{name}");
+        key(&mut window, Modifiers::COMMAND, Key::Z);
+        assert_eq!(*window.state().easel.labels(), wood, "{name}");
+        assert!(window.state().easel.is_unsaved(), "{name}");
+    }
+}
+
+#[test]
+fn what_loses_nothing_does_not_ask() {
+    let dir = tempfile::tempdir().unwrap();
+    let meadow = layout_file(dir.path());
+    let mut window = window_with_styles(Some(STYLES));
+    let opened = |window: &mut Window| {
+        until(window, "the file is open", |window| {
+            window.state().easel.file.is_some()
+        });
+    };
+    // Nothing was painted, and the style stays.
+    click(&mut window, "Random style");
+    let recipe = window.state().easel.styling.recipe().clone();
+    key(&mut window, Modifiers::COMMAND, Key::N);
+    assert!(window.state().easel.dialog.is_none());
+    assert_eq!(*window.state().easel.styling.recipe(), recipe);
+    assert!(
+        window.state().easel.is_unsaved(),
+        "the style is in no file yet"
+    );
+    // The file brings a style, or none: here it was saved without a model.
+    window.state_mut().easel.open(meadow.clone());
+    until(&mut window, "the style would be lost", is_asked);
+    click(&mut window, "Don't save");
+    opened(&mut window);
+    // What was just opened is in its file.
+    key(&mut window, Modifiers::COMMAND, Key::N);
+    assert!(window.state().easel.dialog.is_none());
+    window.state_mut().easel.open(meadow);
+    opened(&mut window);
+    // Now the style belongs to the file.
+    click(&mut window, "Random style");
+    key(&mut window, Modifiers::COMMAND, Key::N);
+    assert!(
+        window
+            .query_by_label("Save the changes to meadow.png?")
+            .is_some()
+    );
+}
+
+#[test]
+fn a_save_that_fails_replaces_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut window = window();
+    flood(&mut window, "water");
+    let lake = window.state().easel.labels().clone();
+    key(&mut window, Modifiers::COMMAND, Key::N);
+    click(&mut window, "Save");
+    write_path(&mut window, &dir.path().join("none/lake.png"));
+    click(&mut window, "Save");
+    until(&mut window, "the failure is told", |window| {
+        window.query_by_label_contains("cannot write").is_some()
+    });
+    let easel = &window.state().easel;
+    assert_eq!(*easel.labels(), lake);
+    assert!(easel.is_unsaved() && easel.file.is_none());
+    // The sheet stays, and saves elsewhere without replacing anything.
+    let path = dir.path().join("lake.png");
+    write_path(&mut window, &path);
+    click(&mut window, "Save");
+    until(&mut window, "the layout is saved", |window| {
+        !window.state().easel.is_unsaved()
+    });
+    assert_eq!(*window.state().easel.labels(), lake);
+    assert!(closes(&mut window), "nothing is left to lose");
+}
+
+#[test]
+fn a_model_of_other_classes_keeps_the_layout_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    load(&mut window, "landscapes.safetensors");
+    flood(&mut window, "water");
+    let lake = window.state().easel.labels().clone();
+    load(&mut window, "model.safetensors");
+    assert_ne!(*window.state().easel.labels(), lake);
+    assert!(
+        closes(&mut window),
+        "what is left of it is nobody's work, and the rest is kept"
+    );
+    let aside = || {
+        let files = std::fs::read_dir(&home).unwrap();
+        let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        files.filter(|name| name.ends_with("-1.png")).count()
+    };
+    until(&mut window, "the layout is kept", |_| aside() == 1);
+    click(&mut window, "Bring it back");
+    until(&mut window, "layout and model are back", |window| {
+        *window.state().easel.labels() == lake
+    });
+    let easel = &window.state().easel;
+    let model = easel.model.as_ref().unwrap();
+    assert_eq!(model.path, Path::new("landscapes.safetensors"));
+    assert!(easel.is_unsaved());
 }

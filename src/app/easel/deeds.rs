@@ -7,8 +7,13 @@ impl Easel {
     pub fn perform(&mut self, command: Command, window: &Context) {
         match command {
             Command::New => {
-                self.exchange(Canvas::blank(self.size(), self.hand.ground));
-                self.file = None;
+                let blank = Canvas::blank(self.size(), self.hand.ground);
+                self.replace(Opened {
+                    path: None,
+                    labels: blank.labels().clone(),
+                    space: self.space.clone(),
+                    project: None,
+                });
             }
             Command::Landscape => self.landscape(),
             Command::Open => self.ask(Wish::Open),

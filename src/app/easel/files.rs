@@ -53,7 +53,7 @@ impl Easel {
     /// Opens a label map, now that every value of it has a class.
     pub fn mapped(&mut self) {
         if let Some(Dialog::Mapping(mapping)) = self.dialog.take() {
-            self.show(Opened {
+            self.replace(Opened {
                 labels: mapping.labels(),
                 path: None,
                 space: mapping.space,
@@ -66,7 +66,7 @@ impl Easel {
         self.write(path, Purpose::Layout(self.sight()), replace);
     }
 
-    fn write(&mut self, path: PathBuf, purpose: Purpose, replace: bool) {
+    pub(super) fn write(&mut self, path: PathBuf, purpose: Purpose, replace: bool) {
         let mut project = Project::new(LabelSpace::clone(&self.space));
         project.checkpoint = self.model.as_ref().map(|model| model.path.clone());
         project.traced = self.traced.as_ref().map(|traced| traced.path.clone());
@@ -81,7 +81,29 @@ impl Easel {
         });
     }
 
-    pub(super) fn opened(&mut self, opened: Box<Opened>) {
+    /// Puts another layout in the place of the canvas, once changes that it would lose are saved or given up.
+    pub(super) fn replace(&mut self, opened: Opened) {
+        if self.would_lose(opened.project.is_some()) {
+            self.parting = Parting::Staying;
+            self.next = Some(Box::new(opened));
+            self.dialog = Some(Dialog::Unsaved);
+        } else {
+            self.load_and_show(Box::new(opened));
+        }
+    }
+
+    /// Whether a layout in the place of the canvas would lose changes. A style outlives the layout it was chosen for,
+    /// unless it belongs to that layout's file, or the other brings one.
+    pub(super) fn would_lose(&self, brings_style: bool) -> bool {
+        match self.saved {
+            Some(saved) if self.file.is_none() && !brings_style => {
+                saved.layout != self.sight().layout
+            }
+            _ => self.is_unsaved(),
+        }
+    }
+
+    fn load_and_show(&mut self, opened: Box<Opened>) {
         let wanted = opened
             .project
             .as_ref()
@@ -107,14 +129,14 @@ impl Easel {
         if self.model.is_none() && path.is_some() {
             self.change_space(space.clone());
         }
-        let labels = if *space == *self.space {
-            labels
+        let (labels, is_whole) = if *space == *self.space {
+            (labels, true)
         } else {
             let ground = self.hand.ground;
             let (labels, lost) = sheet::translate(&labels, &space, &self.space, ground);
             let space = self.space.clone();
             self.tell_lost(&lost, &space, ground);
-            labels
+            (labels, lost.is_empty())
         };
         let nothing_to_lose = !self.is_unsaved();
         self.exchange(Canvas::new(labels));
@@ -137,7 +159,8 @@ impl Easel {
                 self.file = None;
                 self.saved = None;
                 self.autosaved = None;
-                self.orphan = Some(path);
+                // A copy of half of it does not stand for it.
+                self.orphan = is_whole.then_some(path);
             }
             Some(path) => {
                 home::recall(&mut self.memory.layouts, &path);
@@ -147,8 +170,10 @@ impl Easel {
             }
             None => {
                 self.file = None;
-                if nothing_to_lose {
-                    self.settle();
+                let layout = self.sight().layout;
+                match &mut self.saved {
+                    Some(saved) if !nothing_to_lose => saved.layout = layout,
+                    _ => self.settle(),
                 }
             }
         }
@@ -182,7 +207,7 @@ impl Easel {
                 // What changed while it was written is copied again.
                 self.autosaved = self.saved;
                 if self.parting == Parting::Saving {
-                    self.parting = Parting::Gone;
+                    self.part();
                 }
             }
             Purpose::Picture => {
@@ -191,7 +216,17 @@ impl Easel {
             }
             // A copy of what was there before the recovered layout does not stand for it.
             Purpose::Autosave(sight) if self.autosaved == Some(sight) => self.drop_orphan(),
-            Purpose::Autosave(_) => {}
+            Purpose::Autosave(_) | Purpose::Aside => {}
+        }
+    }
+
+    /// Goes on with what waited for the layout to be saved or given up. What changed meanwhile is asked about again.
+    fn part(&mut self) {
+        self.parting = Parting::Staying;
+        match self.next.take() {
+            Some(opened) => self.replace(*opened),
+            None if self.may_leave() => self.parting = Parting::Gone,
+            None => {}
         }
     }
 
@@ -252,12 +287,13 @@ impl Easel {
             return true;
         }
         self.parting = Parting::Staying;
-        self.dialog = Some(Dialog::Leave);
+        self.next = None;
+        self.dialog = Some(Dialog::Unsaved);
         false
     }
 
-    /// Saves the changes, then leaves.
-    pub fn save_and_leave(&mut self) {
+    /// Saves the changes, then goes on.
+    pub fn save_and_part(&mut self) {
         self.dialog = None;
         self.parting = Parting::Saving;
         match self.file.clone() {
@@ -266,17 +302,18 @@ impl Easel {
         }
     }
 
-    /// Leaves without the changes.
-    pub fn leave_unsaved(&mut self) {
+    /// Goes on without the changes.
+    pub fn part_unsaved(&mut self) {
         self.dialog = None;
         self.settle();
-        self.parting = Parting::Gone;
+        self.part();
     }
 
     /// Closes the dialog, whatever it was for; a picture that waits to be written is not wanted any more.
     pub fn stay(&mut self) {
         self.dialog = None;
         self.exporting = None;
+        self.next = None;
         self.parting = Parting::Staying;
     }
 

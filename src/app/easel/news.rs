@@ -1,6 +1,7 @@
 //! What the worker and the clerk tell, and what follows from a model that was loaded.
 
 use super::*;
+use crate::app::event::Purpose;
 
 impl Easel {
     /// Does what a note offered.
@@ -51,7 +52,13 @@ impl Easel {
                     false => self.notes.offer(text, "Trace it", Offer::Trace(path)),
                 }
             }
-            Event::Opened(opened) => self.opened(opened),
+            // Whoever was faster than the layout of a first look keeps what they painted.
+            Event::Opened(opened) => {
+                let greets = opened.path.is_none() && std::mem::take(&mut self.greeting);
+                if !(greets && self.history.can_undo()) {
+                    self.replace(*opened);
+                }
+            }
             Event::Foreign(mapping) => self.dialog = Some(Dialog::Mapping(mapping)),
             Event::Traced { path, image } => {
                 let texture = None;
@@ -75,7 +82,10 @@ impl Easel {
             }
             Event::Notice(text) => self.notes.info(text),
             Event::Failed(error) => {
-                self.parting = Parting::Staying;
+                if self.parting == Parting::Saving {
+                    self.parting = Parting::Staying;
+                    self.next = None;
+                }
                 self.notes.error(error);
             }
         }
@@ -87,17 +97,20 @@ impl Easel {
         self.asked = None;
         home::recall(&mut self.memory.models, &model.path);
         self.keep();
-        let space = model.space.clone();
         let untouched = !self.history.can_undo() && self.file.is_none();
         let size = model.size;
+        let waiting = self.waiting.take();
+        let waiting = waiting.map(|opened| (self.would_lose(true), opened));
+        // While the model of before is still known: what is lost is kept with it.
+        self.change_space(model.space.clone());
         self.model = Some(model);
         self.styling.adopt();
-        if let Some(opened) = self.waiting.take() {
-            self.change_space(space);
-            self.show(*opened);
-            return;
+        match waiting {
+            // Painted on while the model was loaded.
+            Some((true, opened)) => return self.replace(*opened),
+            Some((false, opened)) => return self.show(*opened),
+            None => {}
         }
-        self.change_space(space);
         if untouched {
             // A first look: a picture at once where the model knows landscapes, else a sheet of its first class.
             self.canvas = Canvas::blank(size, self.hand.ground);
@@ -105,6 +118,7 @@ impl Easel {
             self.settle();
             self.view = View::Fit;
             if self.knows_landscapes() {
+                self.greeting = true;
                 self.landscape();
             }
         }
@@ -123,7 +137,13 @@ impl Easel {
         }
         let ground = space.dontcare_id().unwrap_or(0) as u8;
         let (labels, lost) = sheet::translate(self.canvas.labels(), &self.space, &space, ground);
-        if self.is_unsaved() || self.file.is_some() {
+        let is_lossy = self.would_lose(false) && !lost.is_empty();
+        let aside = is_lossy.then(|| self.put_aside()).flatten();
+        let aside = aside.map(|path| {
+            let text = lost_text(&lost, &space, ground) + " The layout as it was is kept.";
+            (path, text)
+        });
+        if aside.is_none() && (self.is_unsaved() || self.file.is_some()) {
             self.tell_lost(&lost, &space, ground);
         }
         self.canvas.exchange(labels);
@@ -132,15 +152,32 @@ impl Easel {
         self.palette = Palette::default();
         self.space = space;
         self.recoloured = true;
+        if let Some((path, text)) = aside {
+            // What is left of it here is nobody's work.
+            self.file = None;
+            self.settle();
+            self.notes
+                .offer(text, "Bring it back", Offer::Recover(path));
+        }
+    }
+
+    /// Keeps the layout as it is in a file of its own, if there is a place for it.
+    fn put_aside(&mut self) -> Option<PathBuf> {
+        let path = self.home.as_mut()?.aside();
+        self.write(path.clone(), Purpose::Aside, true);
+        Some(path)
     }
 
     pub(super) fn tell_lost(&mut self, lost: &[String], space: &LabelSpace, ground: u8) {
         if !lost.is_empty() {
-            let ground = space.name(u32::from(ground));
-            self.notes.info(format!(
-                "This model has no {}: painted as {ground}.",
-                lost.join(", ")
-            ));
+            self.notes.info(lost_text(lost, space, ground));
         }
     }
+}
+
+/// What became of classes that a model lacks.
+fn lost_text(lost: &[String], space: &LabelSpace, ground: u8) -> String {
+    let ground = space.name(u32::from(ground));
+    let lost = lost.join(", ");
+    format!("This model has no {lost}: painted as {ground}.")
 }
