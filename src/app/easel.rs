@@ -286,10 +286,16 @@ impl Easel {
             .is_some_and(|model| model.space.instances)
     }
 
-    /// Name of the layout for the title.
+    /// Name of the layout, marked while it is not saved; or the dialog on show.
     pub fn title(&self) -> String {
-        let mark = if self.is_unsaved() { "•" } else { "" };
-        format!("{}{mark} – Spadework", self.name())
+        match &self.dialog {
+            Some(Dialog::Path(sheet)) => sheet.wish().title().into(),
+            Some(Dialog::Mapping(_)) => "Classes of the layout".into(),
+            Some(Dialog::Keys) => "Keyboard".into(),
+            Some(Dialog::Unsaved) => "Save the changes?".into(),
+            None if self.is_unsaved() => format!("• {}", self.name()),
+            None => self.name(),
+        }
     }
 
     /// Name of the layout.

@@ -26,6 +26,7 @@ pub mod palette;
 pub mod panes;
 pub mod paths;
 pub mod raster;
+pub mod room;
 pub mod sheet;
 pub mod sitter;
 pub mod stock;
@@ -55,6 +56,7 @@ use home::Home;
 use input::Acts;
 use panes::Panes;
 use paths::Answer;
+use room::{Room, Titled};
 use tools::Gesture;
 use worker::Worker;
 
@@ -75,7 +77,7 @@ pub fn paint(checkpoint: Option<PathBuf>, adapter: Option<String>) -> Result<()>
 }
 
 /// Shows a window of our size until it is closed.
-fn show<A: eframe::App + 'static>(
+fn show<A: eframe::App + Titled + 'static>(
     title: &str,
     make: impl FnOnce(&Context) -> A + 'static,
 ) -> Result<()> {
@@ -98,7 +100,7 @@ fn show<A: eframe::App + 'static>(
     };
     let make = Box::new(move |made: &eframe::CreationContext<'_>| {
         theme::apply(&made.egui_ctx);
-        let app: Box<dyn eframe::App> = Box::new(make(&made.egui_ctx));
+        let app: Box<dyn eframe::App> = Box::new(Room::new(make(&made.egui_ctx)));
         Ok(app)
     });
     let mut app = eframe::create_native(title, options, make, &events);
@@ -112,7 +114,6 @@ pub struct Painter {
     panes: Panes,
     events: Events,
     heard: Receiver<Event>,
-    title: String,
     /// Whether the window was told to close.
     is_leaving: bool,
 }
@@ -132,7 +133,6 @@ impl Painter {
             panes: Panes::default(),
             events,
             heard,
-            title: String::new(),
             is_leaving: false,
         }
     }
@@ -148,18 +148,13 @@ impl Painter {
         }
     }
 
-    /// Hears what the threads tell, and keeps title, theme and the copy for a crash as things are.
+    /// Hears what the threads tell, and keeps theme and the copy for a crash as things are.
     pub fn hear(&mut self, window: &Context) {
         while let Ok(event) = self.heard.try_recv() {
             self.easel.hear(event);
         }
         if let Some(rest) = self.easel.autosave(Instant::now()) {
             window.request_repaint_after(rest);
-        }
-        let title = self.easel.title();
-        if title != self.title {
-            window.send_viewport_cmd(ViewportCommand::Title(title.clone()));
-            self.title = title;
         }
         window.set_theme(match self.easel.memory.dark {
             None => ThemePreference::System,
@@ -261,6 +256,12 @@ impl Painter {
                 easel.grant(wish, path, replace);
             }
         }
+    }
+}
+
+impl Titled for Painter {
+    fn title(&self) -> String {
+        self.easel.title()
     }
 }
 

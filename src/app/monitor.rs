@@ -22,6 +22,7 @@ use super::event::Events;
 use super::follow::{Follower, Live, Metrics, News};
 use super::keys;
 use super::notes::Notes;
+use super::room::Titled;
 use super::sitter::Sitting;
 use super::theme;
 use crate::Result;
@@ -391,6 +392,17 @@ fn duration(seconds: f64) -> String {
         (0, 0, minutes) => format!("{minutes} min"),
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+impl Titled for Monitor {
+    fn title(&self) -> String {
+        let name = self.root.file_name().unwrap_or(self.root.as_os_str());
+        let name = name.to_string_lossy();
+        match &self.reins {
+            Some(reins) => format!("{name}, {}", reins.gait.text()),
+            None => name.into_owned(),
+        }
     }
 }
 

@@ -29,7 +29,8 @@ pub enum Wish {
 }
 
 impl Wish {
-    fn title(self) -> &'static str {
+    /// What it is, for titles.
+    pub fn title(self) -> &'static str {
         match self {
             Self::Open => "Open a layout",
             Self::Trace => "Trace a photo",

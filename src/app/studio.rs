@@ -13,6 +13,7 @@ use super::event::Events;
 use super::follow::News;
 use super::home::Home;
 use super::monitor::Monitor;
+use super::room::Titled;
 use super::stock::Stock;
 
 /// A page of the window.
@@ -119,6 +120,15 @@ impl Studio {
                 }
             }
         });
+    }
+}
+
+impl Titled for Studio {
+    fn title(&self) -> String {
+        match (self.page, &self.painter) {
+            (Page::Paint, Some(painter)) => painter.title(),
+            _ => self.monitor.title(),
+        }
     }
 }
 

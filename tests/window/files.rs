@@ -16,12 +16,15 @@ fn a_layout_is_saved_reopened_and_never_overwritten_unasked() {
     click(&mut window, "water");
     drag(&mut window, &[[0.5, 0.5]]);
     assert!(window.state().easel.is_unsaved());
+    assert_eq!(window.state().easel.title(), "• untitled");
     key(&mut window, Modifiers::COMMAND, Key::S);
+    assert_eq!(window.state().easel.title(), "Save the layout");
     write_path(&mut window, &path);
     click(&mut window, "Save");
     until(&mut window, "the layout is saved", |window| {
         !window.state().easel.is_unsaved()
     });
+    assert_eq!(window.state().easel.title(), "lake.png");
     let bytes = std::fs::read(&path).unwrap();
 
     key(&mut window, Modifiers::COMMAND, Key::N);
@@ -100,4 +103,38 @@ fn a_picture_that_was_given_up_is_not_written() {
     easel.grant(Wish::Export, wanted.clone(), false);
     until(&mut window, "the picture is saved", |_| wanted.exists());
     assert!(!given_up.exists());
+}
+
+#[test]
+fn a_picture_is_saved_once_the_model_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("picture.png");
+    let mut window = window();
+    window
+        .state_mut()
+        .easel
+        .grant(Wish::Export, path.clone(), false);
+    assert!(
+        window
+            .state()
+            .easel
+            .notes
+            .all()
+            .iter()
+            .any(|note| note.text.contains("open a model first"))
+    );
+    let mut window = window_that_loads(Some(STYLES), None);
+    let easel = &mut window.state_mut().easel;
+    assert!(easel.model.is_none() && easel.loading.is_some());
+    easel.grant(Wish::Export, path.clone(), false);
+    until(&mut window, "the picture is saved", |_| path.exists());
+    assert!(
+        window
+            .state()
+            .easel
+            .notes
+            .all()
+            .iter()
+            .all(|note| { note.kind == spadework::app::notes::Kind::Info })
+    );
 }

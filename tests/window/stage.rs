@@ -74,6 +74,13 @@ pub fn load(window: &mut Window, model: &str) {
 }
 
 pub fn window_with_styles_at(styles: Option<Ability>, home: Option<PathBuf>) -> Window {
+    let mut window = window_that_loads(styles, home);
+    until(&mut window, "the model is there", is_up_to_date);
+    window
+}
+
+/// As [`window_with_styles_at`], before it has heard of the model.
+pub fn window_that_loads(styles: Option<Ability>, home: Option<PathBuf>) -> Window {
     let mut window = Harness::builder()
         .with_size(vec2(1280.0, 720.0))
         .with_max_steps(20)
@@ -108,7 +115,6 @@ pub fn window_with_styles_at(styles: Option<Ability>, home: Option<PathBuf>) -> 
             Painter::new(&made.egui_ctx, worker, (events, heard), home.map(Home::at))
         });
     window.state_mut().easel.load("model.safetensors".into());
-    until(&mut window, "the model is there", is_up_to_date);
     window
 }
 

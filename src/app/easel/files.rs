@@ -26,7 +26,7 @@ impl Easel {
             Wish::Model => self.load(path),
             Wish::Style(part) => self.encode(path, part),
             Wish::Save => self.save(path, replace),
-            Wish::Export if self.model.is_none() => {
+            Wish::Export if self.model.is_none() && self.loading.is_none() => {
                 self.notes.error(NO_PICTURE);
             }
             Wish::Export => {
@@ -38,7 +38,7 @@ impl Easel {
 
     /// Writes the picture that is to be saved, once it shows the canvas as it is.
     pub(super) fn export(&mut self) {
-        if self.is_behind() {
+        if self.is_behind() || self.model.is_none() {
             return;
         }
         if let (Some(drawn), Some((path, replace))) = (&self.picture, self.exporting.take()) {

@@ -19,6 +19,9 @@ impl Easel {
             Event::Model(model) => self.adopt(*model),
             Event::NoModel { path, error } => {
                 self.loading = None;
+                if self.model.is_none() {
+                    self.exporting = None;
+                }
                 self.notes
                     .error(format!("{} cannot be used: {error}", path.display()));
                 if let Some(opened) = self.waiting.take() {

@@ -1,0 +1,49 @@
+//! What is around every window, whatever is in it: its title.
+
+use eframe::egui::{Context, Ui, ViewportCommand};
+
+/// What has a window of its own.
+pub trait Titled {
+    /// What is in the window, for its title.
+    fn title(&self) -> String;
+}
+
+/// A window around something.
+pub struct Room<A> {
+    /// What is in it.
+    pub inside: A,
+    title: String,
+}
+
+impl<A: Titled> Room<A> {
+    /// A window around something.
+    pub fn new(inside: A) -> Self {
+        Self {
+            inside,
+            title: String::new(),
+        }
+    }
+
+    fn tell_title(&mut self, window: &Context) {
+        let title = format!("{} – Spadework", self.inside.title());
+        if title != self.title {
+            window.send_viewport_cmd(ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+    }
+}
+
+impl<A: eframe::App + Titled> eframe::App for Room<A> {
+    fn logic(&mut self, window: &Context, frame: &mut eframe::Frame) {
+        self.inside.logic(window, frame);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        self.inside.ui(ui, frame);
+        self.tell_title(ui.ctx());
+    }
+
+    fn on_exit(&mut self) {
+        self.inside.on_exit();
+    }
+}
