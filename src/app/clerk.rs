@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::event::{Event, Events, Opened, Purpose};
-use super::home::Memory;
+use super::home::{Home, Recent};
 use super::mapping::Mapping;
 use super::sheet::{self, Project};
 use super::worker;
@@ -46,8 +46,8 @@ pub enum Job {
         /// Whether it may take another file's place.
         replace: bool,
     },
-    /// Writes what the window remembers.
-    Remember(PathBuf, Box<Memory>),
+    /// Remembers a file as the latest, in the folder of the window's memory.
+    Recall(PathBuf, Recent),
     /// Removes a file of ours, if it is there.
     Remove(PathBuf),
 }
@@ -168,9 +168,8 @@ fn perform(job: Job) -> Result<Option<Event>> {
             let purpose = Purpose::Picture;
             Event::Saved { path, purpose }
         }
-        Job::Remember(path, memory) => {
-            make_folder(&path)?;
-            memory.write(&path)?;
+        Job::Recall(folder, recent) => {
+            Home::revise(&folder, |memory| memory.recall(&recent))?;
             return Ok(None);
         }
         Job::Remove(path) => {

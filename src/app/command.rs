@@ -77,6 +77,12 @@ pub enum Command {
     Flip,
     /// Light or dark.
     Theme,
+    /// Larger writing.
+    LargerText,
+    /// Smaller writing.
+    SmallerText,
+    /// Writing as large as the system's.
+    NormalText,
     /// The keyboard sheet.
     Keys,
 }
@@ -165,6 +171,9 @@ pub const SECTIONS: [Section; 6] = [
             Some(Command::ZoomOut),
             None,
             Some(Command::Theme),
+            Some(Command::LargerText),
+            Some(Command::SmallerText),
+            Some(Command::NormalText),
         ],
     },
     Section {
@@ -227,6 +236,9 @@ impl Command {
             Self::Blink => "Blink",
             Self::Flip => "Show the other",
             Self::Theme => "Light or dark",
+            Self::LargerText => "Larger text",
+            Self::SmallerText => "Smaller text",
+            Self::NormalText => "Normal text",
             Self::Keys => "Keyboard",
         }
     }
@@ -274,6 +286,9 @@ impl Command {
             Self::Blink => (Modifiers::NONE, Key::F7),
             Self::Flip => (Modifiers::NONE, Key::V),
             Self::Theme => (Modifiers::NONE, Key::F9),
+            Self::LargerText => (Modifiers::COMMAND, Key::Plus),
+            Self::SmallerText => (Modifiers::COMMAND, Key::Minus),
+            Self::NormalText => (Modifiers::COMMAND, Key::Num0),
             Self::Keys => (Modifiers::NONE, Key::F1),
             Self::Untrace | Self::Ground => return None,
         };

@@ -18,7 +18,7 @@ use super::clerk::{Clerk, Job, landscape_space};
 use super::command::Command;
 use super::event::{Event, Model, Opened};
 use super::history::{History, Kind};
-use super::home::{self, Home, Memory};
+use super::home::{Home, Memory};
 use super::mapping::Mapping;
 use super::notes::Notes;
 use super::palette::Palette;

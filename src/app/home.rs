@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::looks::Looks;
 use crate::train::write_durably;
 use crate::{Error, Result};
 
@@ -22,11 +23,29 @@ pub struct Memory {
     pub layouts: Vec<PathBuf>,
     /// Checkpoints and runs, latest first.
     pub models: Vec<PathBuf>,
-    /// Whether the window is dark; without it as the system.
-    pub dark: Option<bool>,
+    /// How windows look.
+    #[serde(flatten)]
+    pub looks: Looks,
+}
+
+/// A file that was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recent {
+    /// A layout opened or saved.
+    Layout(PathBuf),
+    /// A checkpoint or a run.
+    Model(PathBuf),
 }
 
 impl Memory {
+    /// Puts a file first among those of its kind.
+    pub fn recall(&mut self, recent: &Recent) {
+        match recent {
+            Recent::Layout(path) => recall(&mut self.layouts, path),
+            Recent::Model(path) => recall(&mut self.models, path),
+        }
+    }
+
     /// Writes the memory.
     ///
     /// # Errors
@@ -39,7 +58,7 @@ impl Memory {
 }
 
 /// Puts a path first in a list of recent ones.
-pub fn recall(list: &mut Vec<PathBuf>, path: &Path) {
+fn recall(list: &mut Vec<PathBuf>, path: &Path) {
     list.retain(|seen| seen != path);
     list.insert(0, path.to_path_buf());
     list.truncate(RECENT);
@@ -117,6 +136,28 @@ impl Home {
         self.folder.join("window.json")
     }
 
+    /// Changes what a folder remembers. Other windows do the same, so it is read, changed and written at once.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn revise(folder: &Path, change: impl FnOnce(&mut Memory)) -> Result<()> {
+        let home = Self::at(folder.to_path_buf());
+        home.make()?;
+        let lock = File::open(folder);
+        // Some systems lock no folders; then of two changes at the same moment one may be lost.
+        if let Ok(lock) = &lock {
+            let _ = lock.lock();
+        }
+        let mut memory = home.remember();
+        change(&mut memory);
+        memory.write(&home.memory())
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn make(&self) -> Result<()> {
         std::fs::create_dir_all(&self.folder)
             .map_err(|e| Error::io("cannot create", &self.folder, e))
@@ -176,8 +217,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().join("state"));
         assert_eq!(home.remember(), Memory::default());
-        let mut memory = Memory {
+        let looks = Looks {
             dark: Some(true),
+            scale: 1.5,
+        };
+        let mut memory = Memory {
+            looks,
             ..Memory::default()
         };
         for n in 0..20 {
@@ -188,7 +233,26 @@ mod tests {
         std::fs::create_dir(dir.path().join("state")).unwrap();
         memory.write(&home.memory()).unwrap();
         assert_eq!(home.remember(), memory);
-        std::fs::write(dir.path().join("state/window.json"), "{").unwrap();
+        // Two windows change what is theirs; as before there was a size.
+        let path = home.memory();
+        std::fs::write(
+            &path,
+            r#"{"layouts": ["a.png"], "models": [], "dark": false}"#,
+        )
+        .unwrap();
+        Home::revise(home.folder(), |memory| memory.looks.scale = 2.0).unwrap();
+        Home::revise(home.folder(), |memory| {
+            recall(&mut memory.models, Path::new("b"))
+        })
+        .unwrap();
+        let revised = home.remember();
+        assert_eq!(revised.layouts, [Path::new("a.png")]);
+        assert_eq!(revised.models, [Path::new("b")]);
+        assert_eq!(
+            (revised.looks.dark, revised.looks.scale),
+            (Some(false), 2.0)
+        );
+        std::fs::write(&path, "{").unwrap();
         assert_eq!(home.remember(), Memory::default());
     }
 

@@ -5,13 +5,12 @@ use eframe::egui::{Align, Frame, Id, Layout, Modal, ScrollArea, Ui, vec2};
 use super::command::SECTIONS;
 
 /// What pointer and keys do beside commands.
-const POINTER: [(&str, &str); 6] = [
+const POINTER: [(&str, &str); 5] = [
     ("Zoom", "Wheel"),
     ("Move the view", "Middle button, or Space"),
     ("Choose the class below", "Right button, or Alt"),
     ("Straight stroke", "Shift"),
     ("Class of the palette", "1 … 0"),
-    ("Larger and smaller writing", "Ctrl+ +, Ctrl+ −"),
 ];
 
 /// Width of a column.

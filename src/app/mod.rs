@@ -19,6 +19,7 @@ pub mod icons;
 pub mod input;
 pub mod keys;
 pub mod live;
+pub mod looks;
 pub mod mapping;
 pub mod monitor;
 pub mod notes;
@@ -43,8 +44,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 use eframe::egui::{
-    self, CentralPanel, Context, Frame, Margin, Panel, ThemePreference, Ui, ViewportBuilder,
-    ViewportCommand, vec2,
+    self, CentralPanel, Context, Frame, Margin, Panel, Ui, ViewportBuilder, ViewportCommand, vec2,
 };
 use winit::event_loop::EventLoop;
 
@@ -98,9 +98,14 @@ fn show<A: eframe::App + Titled + 'static>(
         viewport,
         ..Default::default()
     };
+    let home = Home::folder_of_user();
     let make = Box::new(move |made: &eframe::CreationContext<'_>| {
         theme::apply(&made.egui_ctx);
-        let app: Box<dyn eframe::App> = Box::new(Room::new(make(&made.egui_ctx)));
+        let app: Box<dyn eframe::App> = Box::new(Room::new(
+            &made.egui_ctx,
+            home.as_deref(),
+            make(&made.egui_ctx),
+        ));
         Ok(app)
     });
     let mut app = eframe::create_native(title, options, make, &events);
@@ -148,7 +153,7 @@ impl Painter {
         }
     }
 
-    /// Hears what the threads tell, and keeps theme and the copy for a crash as things are.
+    /// Hears what the threads tell, and keeps the copy for a crash as things are.
     pub fn hear(&mut self, window: &Context) {
         while let Ok(event) = self.heard.try_recv() {
             self.easel.hear(event);
@@ -156,11 +161,6 @@ impl Painter {
         if let Some(rest) = self.easel.autosave(Instant::now()) {
             window.request_repaint_after(rest);
         }
-        window.set_theme(match self.easel.memory.dark {
-            None => ThemePreference::System,
-            Some(true) => ThemePreference::Dark,
-            Some(false) => ThemePreference::Light,
-        });
     }
 
     fn acts(&self, window: &Context) -> Acts {

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use eframe::egui::{
     self, Align, Align2, CentralPanel, Color32, Context, Frame, Key, Layout, Margin, Modifiers,
     Panel, Pos2, Rect, RichText, Role, Sense, Slider, Stroke, StrokeKind, TextStyle, TextureHandle,
-    TextureOptions, ThemePreference, Ui, ViewportCommand, WidgetInfo, pos2, vec2,
+    TextureOptions, Ui, ViewportCommand, WidgetInfo, pos2, vec2,
 };
 
 use self::reins::KEYS;
@@ -21,6 +21,7 @@ use super::curves::{Curves, Look, Marks};
 use super::event::Events;
 use super::follow::{Follower, Live, Metrics, News};
 use super::keys;
+use super::looks;
 use super::notes::Notes;
 use super::room::Titled;
 use super::sitter::Sitting;
@@ -304,6 +305,7 @@ impl Monitor {
                 let keys = egui::Button::new("Keys").selected(self.shows_keys);
                 let keys = ui.add(keys).on_hover_text("List the keys (F1)");
                 self.shows_keys |= keys.clicked();
+                looks::menu_ui(ui);
                 self.reins_ui(ui);
                 ui.add_space(theme::GAP);
                 ui.add(egui::Label::new(RichText::new(self.facts()).weak()).truncate());

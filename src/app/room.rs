@@ -1,6 +1,10 @@
-//! What is around every window, whatever is in it: its title.
+//! What is around every window, whatever is in it: its title, and how it looks.
+
+use std::path::Path;
 
 use eframe::egui::{Context, Ui, ViewportCommand};
+
+use super::looks::{self, Mirror};
 
 /// What has a window of its own.
 pub trait Titled {
@@ -13,14 +17,16 @@ pub struct Room<A> {
     /// What is in it.
     pub inside: A,
     title: String,
+    mirror: Mirror,
 }
 
 impl<A: Titled> Room<A> {
-    /// A window around something.
-    pub fn new(inside: A) -> Self {
+    /// A window around something. It looks as a folder remembers, and remembers there what changes.
+    pub fn new(window: &Context, home: Option<&Path>, inside: A) -> Self {
         Self {
             inside,
             title: String::new(),
+            mirror: Mirror::new(window, home),
         }
     }
 
@@ -39,8 +45,10 @@ impl<A: eframe::App + Titled> eframe::App for Room<A> {
     }
 
     fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        looks::take_keys(ui.ctx());
         self.inside.ui(ui, frame);
         self.tell_title(ui.ctx());
+        self.mirror.look(ui.ctx());
     }
 
     fn on_exit(&mut self) {

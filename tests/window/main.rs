@@ -2,6 +2,7 @@
 #![cfg(feature = "window")]
 
 mod files;
+mod looks;
 mod stage;
 mod styles;
 mod tools;

@@ -1,5 +1,6 @@
 //! A training in its window: pages, orders, settings, keys.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,9 +45,8 @@ fn sitting() -> (Sitting, Receiver<Sketch>) {
     (Sitting { sketches, model }, wanted)
 }
 
-#[test]
-fn the_network_in_training_is_painted_with() {
-    let dir = tempfile::tempdir().unwrap();
+/// The folder of a run.
+pub fn open_run(dir: &Path) -> RunFolder {
     let config = Config {
         data: DataConfig {
             landscapes: Some(2),
@@ -54,17 +54,12 @@ fn the_network_in_training_is_painted_with() {
         },
         ..Config::default()
     };
-    let run = RunFolder::create(&dir.path().join("run"), &config).unwrap();
-    let (events, heard) = Events::<News>::silent();
-    let mut window = Harness::builder()
-        .with_size(vec2(1280.0, 720.0))
-        .with_max_steps(20)
-        .build_eframe(move |made| Studio::new(&made.egui_ctx, heard, None));
-    window.run();
-    window.key_press(Key::F3);
-    window.run();
-    assert!(window.state().painter.is_none(), "there is no network yet");
-    let (orders, _taken) = crossbeam_channel::unbounded();
+    RunFolder::create(&dir.join("run"), &config).unwrap()
+}
+
+/// Tells a window that the run begins; what it is ordered and what is wanted of its network.
+pub fn begin(run: &RunFolder, events: &Events<News>) -> (Receiver<Order>, Receiver<Sketch>) {
+    let (orders, taken) = crossbeam_channel::unbounded();
     let (follower, config) = Follower::start(run.root(), events.clone(), true).unwrap();
     let (sitting, wanted) = sitting();
     events.send(News::Live(Box::new(Live {
@@ -74,6 +69,23 @@ fn the_network_in_training_is_painted_with() {
         orders,
         sitting,
     })));
+    (taken, wanted)
+}
+
+#[test]
+fn the_network_in_training_is_painted_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open_run(dir.path());
+    let (events, heard) = Events::<News>::silent();
+    let mut window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(20)
+        .build_eframe(move |made| Studio::new(&made.egui_ctx, heard, None));
+    window.run();
+    window.key_press(Key::F3);
+    window.run();
+    assert!(window.state().painter.is_none(), "there is no network yet");
+    let (_taken, wanted) = begin(&run, &events);
     window.run();
     window.get_by_label("Paint").click();
     window.run();
@@ -133,16 +145,7 @@ fn training_takes_orders_from_its_buttons_and_keys() {
         .with_size(vec2(1280.0, 720.0))
         .build_eframe(move |made| Monitor::live(&made.egui_ctx, heard));
     window.run();
-    let (orders, taken) = crossbeam_channel::unbounded();
-    let (follower, config) = Follower::start(run.root(), events.clone(), true).unwrap();
-    let root = run.root().to_path_buf();
-    events.send(News::Live(Box::new(Live {
-        root,
-        config,
-        follower,
-        orders,
-        sitting: sitting().0,
-    })));
+    let (taken, _wanted) = begin(&run, &events);
     events.send(News::Train(TrainEvent::Started(Started {
         adapter: "an adapter".into(),
         device_bytes: 3 << 20,
@@ -200,10 +203,6 @@ fn training_takes_orders_from_its_buttons_and_keys() {
     window.run();
     assert!(taken.try_recv().is_err(), "nothing is left to undo");
 
-    let dark = window.ctx.global_style().visuals.dark_mode;
-    window.key_press(Key::F9);
-    window.run();
-    assert_ne!(window.ctx.global_style().visuals.dark_mode, dark);
     window.get_by_label("Keys").click();
     window.run();
     assert!(window.query_by_label("One iteration").is_some());

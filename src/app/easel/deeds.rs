@@ -1,6 +1,7 @@
 //! What keys and menus ask for.
 
 use super::*;
+use crate::app::looks;
 
 impl Easel {
     /// Does what a key or menu asks for.
@@ -81,9 +82,8 @@ impl Easel {
             Command::Split => self.mode = Mode::Split,
             Command::Blink => self.mode = Mode::Blink,
             Command::Flip => self.flipped = !self.flipped,
-            Command::Theme => {
-                self.memory.dark = Some(!window.global_style().visuals.dark_mode);
-                self.keep();
+            Command::Theme | Command::LargerText | Command::SmallerText | Command::NormalText => {
+                looks::perform(command, window);
             }
             Command::Keys => self.dialog = Some(Dialog::Keys),
         }

@@ -8,7 +8,7 @@ use super::{Dialog, Easel, NO_PICTURE, Parting};
 use crate::app::canvas::Canvas;
 use crate::app::clerk::Job;
 use crate::app::event::{Opened, Purpose};
-use crate::app::home::{self, Home};
+use crate::app::home::{Home, Recent};
 use crate::app::paths::Wish;
 use crate::app::sheet::{self, Project};
 use crate::app::styling::Recipe;
@@ -163,8 +163,7 @@ impl Easel {
                 self.orphan = is_whole.then_some(path);
             }
             Some(path) => {
-                home::recall(&mut self.memory.layouts, &path);
-                self.keep();
+                self.recall(Recent::Layout(path.clone()));
                 self.file = Some(path);
                 self.saved = Some(self.sight());
             }
@@ -199,8 +198,7 @@ impl Easel {
             Purpose::Layout(sight) => {
                 self.close_sheet(Wish::Save);
                 self.saved = Some(sight);
-                home::recall(&mut self.memory.layouts, &path);
-                self.keep();
+                self.recall(Recent::Layout(path.clone()));
                 self.notes.info(format!("Saved {}.", path.display()));
                 self.file = Some(path);
                 self.drop_recovery();
@@ -237,10 +235,12 @@ impl Easel {
         }
     }
 
-    pub(super) fn keep(&self) {
+    /// Remembers a file as the latest.
+    pub(super) fn recall(&mut self, recent: Recent) {
+        self.memory.recall(&recent);
         if let Some(home) = &self.home {
-            let memory = Box::new(self.memory.clone());
-            self.clerk.give(Job::Remember(home.memory(), memory));
+            let folder = home.folder().to_path_buf();
+            self.clerk.give(Job::Recall(folder, recent));
         }
     }
 

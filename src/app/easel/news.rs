@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::event::Purpose;
+use crate::app::home::Recent;
 
 impl Easel {
     /// Does what a note offered.
@@ -98,8 +99,7 @@ impl Easel {
         self.loading = None;
         self.picture = None;
         self.asked = None;
-        home::recall(&mut self.memory.models, &model.path);
-        self.keep();
+        self.recall(Recent::Model(model.path.clone()));
         let untouched = !self.history.can_undo() && self.file.is_none();
         let size = model.size;
         let waiting = self.waiting.take();

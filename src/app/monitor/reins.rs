@@ -31,7 +31,7 @@ pub(super) const KEYS: [KeyGroup; 3] = [
         false,
         &[
             ("Light or dark", "F9"),
-            ("Larger and smaller writing", "Ctrl+ +, Ctrl+ −"),
+            ("Larger, smaller and normal text", "Ctrl+ +, −, 0"),
             ("This list", "F1"),
             ("Close; a run that is trained here saves and ends", "Ctrl+Q"),
         ],
@@ -112,13 +112,6 @@ impl Monitor {
         }
         if pressed(Key::F1) {
             self.shows_keys = !self.shows_keys;
-        }
-        if pressed(Key::F9) {
-            let theme = match window.global_style().visuals.dark_mode {
-                true => ThemePreference::Light,
-                false => ThemePreference::Dark,
-            };
-            window.set_theme(theme);
         }
         let paused = self
             .reins
