@@ -707,24 +707,33 @@ fn an_order_ends_an_estimate_of_statistics() {
     let space = config.data.label_space().unwrap();
     let gpu = Gpu::open(None).unwrap();
     let run = dir.path().join("run");
-    let mut session = Session::start(&gpu, config, space, &run).unwrap();
-    let orders = session.take_orders();
-    let mut told = Vec::new();
-    let hear = &mut |event: &TrainEvent| {
-        match event {
-            TrainEvent::Step(_) => {
-                let orders = orders.clone();
-                std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_millis(300));
-                    orders.send(Order::Stop)
-                });
+    let root = run.clone();
+    let (done, result) = std::sync::mpsc::channel();
+    // On a thread of its own: an estimate that is not ended would go on for days.
+    std::thread::spawn(move || {
+        let mut session = Session::start(&gpu, config, space, &root).unwrap();
+        let orders = session.take_orders();
+        let mut told = Vec::new();
+        let hear = &mut |event: &TrainEvent| {
+            match event {
+                TrainEvent::Step(_) => {
+                    let orders = orders.clone();
+                    std::thread::spawn(move || {
+                        std::thread::sleep(Duration::from_millis(300));
+                        orders.send(Order::Stop)
+                    });
+                }
+                TrainEvent::Notice(text) => told.push(text.clone()),
+                _ => {}
             }
-            TrainEvent::Notice(text) => told.push(text.clone()),
-            _ => {}
-        }
-        Ok(())
-    };
-    let end = session.train(&AtomicBool::new(false), None, hear).unwrap();
+            Ok(())
+        };
+        let end = session.train(&AtomicBool::new(false), None, hear).unwrap();
+        drop(session);
+        let _ = done.send((end, told));
+    });
+    let limit = Duration::from_secs(120);
+    let (end, told) = result.recv_timeout(limit).expect("the order is heard");
     assert_eq!(end, End::Interrupted);
     assert!(
         told.iter()
