@@ -171,7 +171,9 @@ fn frames_pass_while_training_runs() {
         let gpu = Gpu::open(None).unwrap();
         let mut session = Session::start(&gpu, config, space, &root).unwrap();
         let (follower, config) = Follower::start(&root, told.clone(), true).unwrap();
-        let sitting = Sitting::of(&mut session);
+        let (sketches, wanted) = crossbeam_channel::unbounded();
+        session.draw_for(wanted);
+        let sitting = Sitting::of(&session, sketches);
         told.send(News::Live(Box::new(Live {
             root,
             config,

@@ -18,8 +18,8 @@ use super::worker::{self, Slot};
 use crate::config::Config;
 use crate::data::files;
 use crate::train::checkpoint::Shelf;
-use crate::train::event::StepReport;
-use crate::train::run::CHANGES;
+use crate::train::event::{Started, StepReport};
+use crate::train::run::{CHANGES, SESSIONS};
 use crate::train::{Change, Order, TrainEvent};
 use crate::{Error, Result};
 
@@ -73,10 +73,16 @@ impl From<&StepReport> for Metrics {
 
 /// What is new in a run.
 pub enum News {
+    /// Training here is being opened. Once it has ended, whoever has this may want it to go on.
+    Opening(Sender<()>),
     /// Training here, which begins.
     Live(Box<Live>),
+    /// Training here has failed, and ends.
+    Broken(String),
     /// What training here tells.
     Train(TrainEvent),
+    /// Training elsewhere began or went on.
+    Session(Started),
     /// More lines of metrics.
     Metrics(Vec<Metrics>),
     /// The iterations that have a sample sheet.
@@ -158,6 +164,7 @@ struct Run {
     sheets: Vec<u64>,
     checkpoints: Vec<u64>,
     changes: Vec<Change>,
+    session: Option<Started>,
     told: Option<String>,
     is_live: bool,
 }
@@ -171,6 +178,7 @@ impl Run {
             sheets: Vec::new(),
             checkpoints: Vec::new(),
             changes: Vec::new(),
+            session: None,
             told: None,
             is_live: false,
         }
@@ -200,6 +208,13 @@ impl Run {
     }
 
     fn look(&mut self) -> Result<()> {
+        let session = self.last_session()?;
+        if session != self.session {
+            self.session = session.clone();
+            if let Some(session) = session {
+                self.events.send(News::Session(session));
+            }
+        }
         let metrics = match self.is_live {
             true => Vec::new(),
             false => self.new_metrics()?,
@@ -248,9 +263,20 @@ impl Run {
             .collect())
     }
 
+    /// The latest time that training began; runs of before it was kept have no file of it.
+    fn last_session(&self) -> Result<Option<Started>> {
+        let mut sessions = self.read_lines(SESSIONS)?;
+        Ok(sessions.pop())
+    }
+
     /// The changes so far; most runs have none, and no file of them.
     fn read_changes(&self) -> Result<Vec<Change>> {
-        let path = self.root.join(CHANGES);
+        self.read_lines(CHANGES)
+    }
+
+    /// The lines of a small file; none where it is missing.
+    fn read_lines<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Vec<T>> {
+        let path = self.root.join(name);
         let text = match std::fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             text => text.map_err(|e| Error::io("cannot read", &path, e))?,
@@ -329,11 +355,24 @@ mod tests {
         assert!(Follower::start(root, Events::silent().0, false).is_err());
         let run = crate::train::RunFolder::create(&root.join("run"), &Config::default()).unwrap();
         std::fs::write(run.root().join("metrics.jsonl"), line(7)).unwrap();
+        let session = |step| Started {
+            adapter: format!("adapter {step}"),
+            device_bytes: 1 << 20,
+            pictures: 10,
+            batches_per_epoch: 5,
+            epochs: 2,
+            step,
+            images: 0,
+            total_images: 20,
+        };
+        run.enter(&session(0)).unwrap();
+        run.enter(&session(4)).unwrap();
         let sheet = crate::data::Grid::new(1, 1, vec![[1, 2, 3]]);
         crate::picture::save(&run.sheet(7), &sheet).unwrap();
         let (events, heard) = Events::silent();
         let (follower, config) = Follower::start(run.root(), events, false).unwrap();
         assert_eq!(config, Config::default());
+        assert!(matches!(heard.recv().unwrap(), News::Session(started) if started == session(4)));
         assert!(matches!(heard.recv().unwrap(), News::Metrics(m) if m[0].losses["KLD"].is_none()));
         assert!(matches!(heard.recv().unwrap(), News::Sheets(steps) if steps == [7]));
         follower.show(7);

@@ -71,7 +71,8 @@ impl Gait {
 struct Reins {
     gait: Gait,
     orders: Option<Sender<Order>>,
-    started: Option<Started>,
+    /// Takes the wish to go on, once training has ended.
+    start: Option<Sender<()>>,
     sitting: Option<Sitting>,
     /// Changes made in this window that can be undone.
     undo: Vec<Change>,
@@ -86,6 +87,8 @@ pub struct Monitor {
     curves: Curves,
     look: Look,
     latest: Option<Metrics>,
+    /// What there was to do when training began or went on, and on what.
+    started: Option<Started>,
     /// Last iteration of the epochs before the latest.
     epochs_end: Option<(u64, u64)>,
     checkpoints: Vec<u64>,
@@ -122,7 +125,7 @@ impl Monitor {
         let reins = Reins {
             gait: Gait::Starting,
             orders: None,
-            started: None,
+            start: None,
             sitting: None,
             undo: Vec::new(),
         };
@@ -142,6 +145,7 @@ impl Monitor {
             curves: Curves::default(),
             look: Look::default(),
             latest: None,
+            started: None,
             epochs_end: None,
             checkpoints: Vec::new(),
             changes: Vec::new(),
@@ -181,17 +185,38 @@ impl Monitor {
                     let texture = window.load_texture("sheet", image, TextureOptions::LINEAR);
                     self.sheet = Some((step, texture));
                 }
-                News::Failed(error) => {
-                    // Training that fails ends; a file that cannot be read does not end training.
-                    let ended = self.reins.as_mut().filter(|reins| reins.started.is_none());
-                    if let Some(reins) = ended {
-                        reins.gait = Gait::Failed;
-                    }
+                News::Failed(error) => self.notes.error(error),
+                News::Broken(error) => {
+                    self.end(Gait::Failed);
                     self.notes.error(error);
                 }
+                News::Session(started) => self.started = Some(started),
+                News::Opening(start) => self.open(start),
                 News::Live(live) => self.take(*live),
                 News::Train(event) => self.told(event),
             }
+        }
+    }
+
+    /// Training begins, or goes on: what it told before, its folder tells again.
+    fn open(&mut self, start: Sender<()>) {
+        let Some(reins) = &mut self.reins else { return };
+        reins.gait = Gait::Starting;
+        reins.start = Some(start);
+        reins.undo.clear();
+        self.curves = Curves::default();
+        (self.latest, self.epochs_end) = (None, None);
+        // It may still be reading.
+        if let Some(follower) = self.follower.take() {
+            std::thread::spawn(move || drop(follower));
+        }
+    }
+
+    /// Training has ended.
+    fn end(&mut self, gait: Gait) {
+        if let Some(reins) = &mut self.reins {
+            reins.gait = gait;
+            reins.orders = None;
         }
     }
 
@@ -210,12 +235,9 @@ impl Monitor {
         match event {
             TrainEvent::Started(started) => {
                 reins.gait = Gait::Running;
-                reins.started = Some(started);
+                self.started = Some(started);
             }
-            TrainEvent::Ended(end) => {
-                reins.gait = Gait::Ended(end);
-                reins.orders = None;
-            }
+            TrainEvent::Ended(end) => self.end(Gait::Ended(end)),
             TrainEvent::Notice(text) => self.notes.info(text),
             TrainEvent::Step(report) => self.measured(&[Metrics::from(&report)]),
             TrainEvent::Changed(change) => {
@@ -263,7 +285,7 @@ impl Monitor {
 
     /// Iterations of the whole run, known once an epoch is over.
     fn total_steps(&self) -> Option<u64> {
-        if let Some(started) = self.reins.as_ref().and_then(|reins| reins.started.as_ref()) {
+        if let Some(started) = &self.started {
             return Some(started.epochs * started.batches_per_epoch);
         }
         let (epochs, step) = self.epochs_end?;
@@ -319,7 +341,7 @@ impl Monitor {
         let [height, width] = model.output();
         let batch = self.config.train.batch_size;
         let what = format!("{width}×{height} · ngf {} · batch {batch}", model.ngf);
-        match self.reins.as_ref().and_then(|reins| reins.started.as_ref()) {
+        match &self.started {
             Some(started) => {
                 let mib = started.device_bytes.div_ceil(1 << 20);
                 format!("{} · {mib} MiB · {what}", started.adapter)

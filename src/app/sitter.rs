@@ -28,8 +28,8 @@ pub struct Sitting {
 }
 
 impl Sitting {
-    /// The network of a session.
-    pub fn of(session: &mut Session) -> Self {
+    /// The network of a session, and of those that go on after it: all draw what the same sender takes to them.
+    pub fn of(session: &Session, sketches: Sender<Sketch>) -> Self {
         let model = &session.config().model;
         let [height, width] = model.output();
         let styles = model.use_vae.then_some(Ability {
@@ -45,7 +45,7 @@ impl Sitting {
                 step: 0,
                 adapter: "the network in training".into(),
             },
-            sketches: session.take_sketches(),
+            sketches,
         }
     }
 

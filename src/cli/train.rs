@@ -58,7 +58,15 @@ pub fn run(args: Box<Args>, adapter: Option<&str>) -> Result<()> {
     #[cfg(feature = "window")]
     if args.window {
         let (limit, adapter) = (args.max_steps, adapter.map(String::from));
-        let open = move || open(&args, flags, adapter.as_deref());
+        let mut has_begun = false;
+        let open = move || {
+            let session = match has_begun {
+                true => resume(&args, Table::new(), adapter.as_deref()),
+                false => open(&args, flags.clone(), adapter.as_deref()),
+            }?;
+            has_begun = true;
+            Ok(session)
+        };
         return ended(app::live::train(open, stop, limit, move |event| {
             console.hear(event)
         })?);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::knob::Change;
 
@@ -25,8 +25,8 @@ pub enum TrainEvent {
     Ended(End),
 }
 
-/// What there is to do.
-#[derive(Clone, Debug, PartialEq)]
+/// What there is to do, and on what; a line of `sessions.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Started {
     /// Name of the adapter.
     pub adapter: String,

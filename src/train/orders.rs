@@ -61,10 +61,8 @@ impl Orders {
     }
 
     /// Takes wishes for pictures from now on.
-    pub(super) fn take_sketches(&mut self) -> Sender<Sketch> {
-        let (giver, taker) = unbounded();
-        self.sketches = Some(taker);
-        giver
+    pub(super) fn draw_for(&mut self, wanted: Receiver<Sketch>) {
+        self.sketches = Some(wanted);
     }
 
     /// Forgets that an earlier training of the same session was stopped.
@@ -200,7 +198,8 @@ mod tests {
     fn training_goes_between_two_pictures_and_a_pause_draws() {
         let stop = AtomicBool::new(false);
         let mut orders = Orders::default();
-        let (giver, sketches) = (orders.giver(), orders.take_sketches());
+        let (giver, (sketches, wanted)) = (orders.giver(), unbounded());
+        orders.draw_for(wanted);
         for _ in 0..4 {
             sketches.send(style()).unwrap();
         }
@@ -221,7 +220,8 @@ mod tests {
     fn pictures_are_drawn_without_anyone_who_orders() {
         let stop = AtomicBool::new(false);
         let mut orders = Orders::default();
-        let sketches = orders.take_sketches();
+        let (sketches, wanted) = unbounded();
+        orders.draw_for(wanted);
         sketches.send(style()).unwrap();
         assert!(matches!(orders.next(&stop), Next::Draw(_)));
         assert!(matches!(orders.next(&stop), Next::Iterate));

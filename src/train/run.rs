@@ -1,5 +1,5 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl`, `loss_log.txt`, `samples/`, `checkpoints/`. Nothing in it is
-//! overwritten but the page `index.html`, the list `changes.jsonl`, and a checkpoint whose settings change before the next
+//! The folder of a run: `config.toml`, `sessions.jsonl`, `metrics.jsonl`, `loss_log.txt`, `samples/`, `checkpoints/`.
+//! Nothing in it is overwritten but the page `index.html`, the list `changes.jsonl`, and a checkpoint whose settings change before the next
 //! iteration; a run that goes on from an earlier iteration takes
 //! back the lines and sample sheets after it.
 //!
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::checkpoint::Shelf;
 use super::durable::{remove_partial, write_durably};
-use super::event::StepReport;
+use super::event::{Started, StepReport};
 use super::knob::Change;
 use crate::config::Config;
 use crate::data::Position;
@@ -32,6 +32,8 @@ pub struct RunFolder {
 
 /// Losses for programs.
 pub(super) const METRICS: &str = "metrics.jsonl";
+/// Every time that training began or went on: what there was to do, and on what.
+pub const SESSIONS: &str = "sessions.jsonl";
 /// Settings that were changed on the way.
 pub const CHANGES: &str = "changes.jsonl";
 /// Losses as the official code writes them.
@@ -170,6 +172,17 @@ impl RunFolder {
             .map(|change| json!(change).to_string() + "\n");
         let text: String = lines.collect();
         write_durably(&path, |writer| writer.write_all(text.as_bytes()))
+    }
+
+    /// Adds a line to `sessions.jsonl`: training begins or goes on.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn enter(&self, started: &Started) -> Result<()> {
+        let path = self.root.join(SESSIONS);
+        let line = json!(started).to_string() + "\n";
+        let written = append(&path)?.write_all(line.as_bytes());
+        written.map_err(|e| Error::io("cannot write", path, e))
     }
 
     /// Adds a line to `metrics.jsonl`, for programs, and one to `loss_log.txt`, as the official code writes them.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::checkpoint::{Checkpoint, Origin, Progress};
 use super::event::{End, Listener, Started, StepReport, TrainEvent};
@@ -211,9 +211,9 @@ impl Session {
         self.orders.giver()
     }
 
-    /// Draws pictures from now on for who wants some of the networks in training.
-    pub fn take_sketches(&mut self) -> Sender<Sketch> {
-        self.orders.take_sketches()
+    /// Draws what is wanted of the networks in training, between iterations. Others may draw it once training has ended.
+    pub fn draw_for(&mut self, wanted: Receiver<Sketch>) {
+        self.orders.draw_for(wanted);
     }
 
     /// The classes.
@@ -295,7 +295,9 @@ impl Session {
         hear: &mut Listener,
     ) -> Result<End> {
         self.orders.begin();
-        hear(&TrainEvent::Started(self.started(limit)))?;
+        let started = self.started(limit);
+        self.run.enter(&started)?;
+        hear(&TrainEvent::Started(started))?;
         for notice in std::mem::take(&mut self.notices) {
             hear(&TrainEvent::Notice(notice))?;
         }

@@ -2,10 +2,10 @@
 
 use crossbeam_channel::Sender;
 
-use crate::Result;
 use crate::model::Style;
 use crate::picture::Picture;
 use crate::windows::IdMap;
+use crate::{Error, Result};
 
 /// Something that is wanted of the networks in training. An answer that nobody waits for is lost.
 #[derive(Clone, Debug)]
@@ -28,4 +28,15 @@ pub enum Sketch {
         /// Takes the style.
         reply: Sender<Result<Style>>,
     },
+}
+
+impl Sketch {
+    /// Answers that it is not drawn.
+    pub fn refuse(self, error: Error) {
+        // Whoever asked may have gone.
+        match self {
+            Self::Picture { reply, .. } => drop(reply.send(Err(error))),
+            Self::Style { reply, .. } => drop(reply.send(Err(error))),
+        }
+    }
 }

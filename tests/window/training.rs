@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -11,12 +12,15 @@ use egui_kittest::kittest::Queryable;
 use spadework::Config;
 use spadework::app::event::{Events, Model};
 use spadework::app::follow::{Follower, Live, News};
+use spadework::app::live::serve;
 use spadework::app::monitor::Monitor;
 use spadework::app::sitter::Sitting;
 use spadework::app::studio::Studio;
+use spadework::config::Preset;
 use spadework::data::{DataConfig, Grid, LabelSpace};
+use spadework::gpu::Gpu;
 use spadework::train::event::{End, Started, StepReport};
-use spadework::train::{Change, Knob, Order, RunFolder, Sketch, TrainEvent};
+use spadework::train::{Change, Checkpoint, Knob, Order, RunFolder, Session, Sketch, TrainEvent};
 
 fn step(step: u64) -> TrainEvent {
     TrainEvent::Step(StepReport {
@@ -29,6 +33,19 @@ fn step(step: u64) -> TrainEvent {
         losses: vec![("GAN", 0.5), ("D_Fake", 1.0 / step as f32)],
         seconds: 0.5,
     })
+}
+
+fn started() -> Started {
+    Started {
+        adapter: "an adapter".into(),
+        device_bytes: 3 << 20,
+        pictures: 40,
+        batches_per_epoch: 10,
+        epochs: 2,
+        step: 0,
+        images: 0,
+        total_images: 80,
+    }
 }
 
 /// A network in training to paint with, and what is wanted of it.
@@ -145,17 +162,10 @@ fn training_takes_orders_from_its_buttons_and_keys() {
         .with_size(vec2(1280.0, 720.0))
         .build_eframe(move |made| Monitor::live(&made.egui_ctx, heard));
     window.run();
-    let (taken, _wanted) = begin(&run, &events);
-    events.send(News::Train(TrainEvent::Started(Started {
-        adapter: "an adapter".into(),
-        device_bytes: 3 << 20,
-        pictures: 40,
-        batches_per_epoch: 10,
-        epochs: 2,
-        step: 0,
-        images: 0,
-        total_images: 80,
-    })));
+    let (start, wanted) = crossbeam_channel::bounded(1);
+    events.send(News::Opening(start));
+    let (taken, _sketches) = begin(&run, &events);
+    events.send(News::Train(TrainEvent::Started(started())));
     (1..=5).for_each(|n| events.send(News::Train(step(n))));
     window.run();
     assert!(
@@ -220,6 +230,157 @@ fn training_takes_orders_from_its_buttons_and_keys() {
     events.send(News::Train(TrainEvent::Ended(End::Interrupted)));
     window.run();
     assert!(window.query_by_label_contains("stopped").is_some());
-    drop(window);
     assert!(taken.try_recv().is_err(), "nothing was ordered unasked");
+    // It goes on, and what was measured comes again from its folder.
+    assert!(wanted.try_recv().is_err(), "nothing was started unasked");
+    window.get_by_label("Start").click();
+    window.run();
+    assert_eq!(wanted.try_recv(), Ok(()));
+    assert!(window.query_by_label_contains("starting").is_some());
+    assert!(window.query_by_label("Start").is_none());
+    let (start, wanted) = crossbeam_channel::bounded(1);
+    events.send(News::Opening(start));
+    window.run();
+    let begins = "starting · nothing measured yet";
+    assert!(window.query_by_label_contains(begins).is_some());
+    // A training that breaks can be started too; one that is complete cannot.
+    events.send(News::Broken("the disk is full".into()));
+    window.run();
+    assert!(window.query_by_label_contains("the disk is full").is_some());
+    assert!(window.query_by_label_contains("failed").is_some());
+    window.key_press(Key::P);
+    window.run();
+    assert_eq!(wanted.try_recv(), Ok(()));
+    events.send(News::Train(TrainEvent::Ended(End::Complete)));
+    window.run();
+    assert!(window.query_by_label("Start").is_none());
+    drop(window);
+    assert!(wanted.try_recv().is_err());
+}
+
+/// Three batches an epoch, six epochs.
+fn small_config() -> Config {
+    let options = "[data]\nlandscapes = 6\n[model]\nngf = 4\nndf = 4\nspade_hidden = 8\n[loss]\nvgg_loss = false\n\
+                   [optim]\nniter = 3\nniter_decay = 3\n[train]\nbatch_size = 2\ndisplay_freq = 0\nprint_freq = 1";
+    let options = toml::from_str(options).unwrap();
+    Config::merge(Preset::Tiny, options, toml::Table::new()).unwrap()
+}
+
+fn start(gpu: &Arc<Gpu>, root: &Path) -> spadework::Result<Session> {
+    let config = small_config();
+    let space = config.data.label_space()?;
+    Session::start(gpu, config, space, root)
+}
+
+fn resume(gpu: &Arc<Gpu>, root: &Path) -> spadework::Result<Session> {
+    let run = RunFolder::open(root)?;
+    let checkpoint = Checkpoint::load(&run.shelf().newest()?)?;
+    Session::resume(gpu, checkpoint, run)
+}
+
+#[test]
+fn a_training_started_again_equals_one_that_never_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, stopped] = ["whole", "stopped"].map(|name| dir.path().join(name));
+    let gpu = Gpu::open(None).unwrap();
+    let mut session = start(&gpu, &whole).unwrap();
+    let end = session.train(&AtomicBool::new(false), None, &mut |_| Ok(()));
+    assert_eq!(end.unwrap(), End::Complete);
+    drop(session);
+
+    let (told, heard) = Events::<News>::silent();
+    let root = stopped.clone();
+    let training = std::thread::spawn(move || {
+        let mut openings = 0;
+        let open = || {
+            openings += 1;
+            match openings {
+                1 => Err(spadework::Error::Data("the data is not there yet".into())),
+                2 => start(&gpu, &root),
+                _ => resume(&gpu, &root),
+            }
+        };
+        let end = serve(open, &AtomicBool::new(false), None, &told, |_| {});
+        (end, openings)
+    });
+    let (mut again, mut live) = (None, None);
+    let mut ends = Vec::new();
+    let limit = Duration::from_secs(120);
+    while ends.last() != Some(&Some(End::Complete)) {
+        match heard.recv_timeout(limit).expect("training goes on") {
+            News::Opening(start) => again = Some(start),
+            News::Live(begun) => live = Some(begun),
+            News::Train(TrainEvent::Step(step)) if step.step == 2 => {
+                let live = live.as_ref().expect("it is live");
+                live.orders.send(Order::Stop).unwrap();
+            }
+            News::Train(TrainEvent::Ended(end)) => {
+                ends.push(Some(end));
+                if end == End::Interrupted {
+                    // Without a network nothing is drawn, and nobody waits for it.
+                    let live = live.as_ref().expect("it is live");
+                    let (reply, answer) = crossbeam_channel::bounded(1);
+                    let photo = Vec::new();
+                    let sketch = Sketch::Style { photo, reply };
+                    live.sitting.sketches.send(sketch).unwrap();
+                    let refused = answer.recv_timeout(limit).expect("it is answered");
+                    let refused = refused.unwrap_err().to_string();
+                    assert!(refused.contains("started again"), "{refused}");
+                    again.take().expect("it can go on").send(()).unwrap();
+                }
+            }
+            News::Broken(error) => {
+                assert!(error.contains("not there yet"), "{error}");
+                ends.push(None);
+                again
+                    .take()
+                    .expect("it can be tried again")
+                    .send(())
+                    .unwrap();
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(ends, [None, Some(End::Interrupted), Some(End::Complete)]);
+    // The window is closed.
+    drop((again, live));
+    let (end, openings) = training.join().unwrap();
+    assert_eq!((end.unwrap(), openings), (End::Complete, 3));
+
+    let [one, other] = [&whole, &stopped].map(|run| Checkpoint::load(run).unwrap());
+    assert_eq!(one.progress, other.progress);
+    assert!(one.networks == other.networks, "weights and statistics");
+    assert!(one.moments == other.moments, "moments");
+    let lines = |run: &Path| {
+        let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        text.lines().count()
+    };
+    assert_eq!((lines(&whole), lines(&stopped)), (18, 18));
+    let sessions = std::fs::read_to_string(stopped.join("sessions.jsonl")).unwrap();
+    let sessions = sessions.lines().map(serde_json::from_str::<Started>);
+    let sessions: Vec<_> = sessions.map(Result::unwrap).collect();
+    assert_eq!(sessions.len(), 2);
+    assert!(sessions[0].step == 0 && (2..18).contains(&sessions[1].step));
+    assert!(sessions[1].device_bytes > 0 && !sessions[1].adapter.is_empty());
+}
+
+#[test]
+fn a_run_that_is_watched_tells_its_adapter_and_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open_run(dir.path());
+    let root = run.root().to_path_buf();
+    run.enter(&started()).unwrap();
+    let mut window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .build_eframe(move |made| Monitor::new(&made.egui_ctx, &root));
+    let clock = Instant::now();
+    while window
+        .query_by_label_contains("an adapter · 3 MiB")
+        .is_none()
+    {
+        assert!(clock.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+        window.run();
+    }
+    assert!(window.query_by_label("Stop").is_none(), "it only watches");
 }

@@ -11,7 +11,7 @@ pub(super) const KEYS: [KeyGroup; 3] = [
         "Training",
         true,
         &[
-            ("Pause, or go on", "P"),
+            ("Pause, go on, or start again", "P"),
             ("One iteration", "."),
             ("Save now", "S"),
             ("Undo the latest change of a setting", "Ctrl+Z"),
@@ -117,6 +117,9 @@ impl Monitor {
             .reins
             .as_ref()
             .is_some_and(|reins| reins.gait == Gait::Paused);
+        if self.can_start() && pressed(Key::P) {
+            self.start();
+        }
         for (key, order) in [
             (Key::P, if paused { Order::Resume } else { Order::Pause }),
             (Key::Period, Order::Step),
@@ -128,8 +131,33 @@ impl Monitor {
         }
     }
 
-    /// Pause, step, save, stop.
+    /// Whether training has ended and can go on from its newest checkpoint.
+    fn can_start(&self) -> bool {
+        let gait = self.reins.as_ref().map(|reins| reins.gait);
+        matches!(gait, Some(Gait::Ended(End::Interrupted) | Gait::Failed))
+    }
+
+    /// Lets training go on from its newest checkpoint.
+    fn start(&mut self) {
+        if let Some(reins) = &mut self.reins
+            && let Some(start) = reins.start.take()
+        {
+            // Who takes the wish lives as long as this.
+            let _ = start.try_send(());
+            reins.gait = Gait::Starting;
+        }
+    }
+
+    /// Pause, step, save, stop; and start, once it has stopped.
     pub(super) fn reins_ui(&mut self, ui: &mut Ui) {
+        if self.can_start() {
+            let tip = "Go on from the newest checkpoint, as if never stopped (P)";
+            let start = egui::Button::new("Start").selected(true);
+            if ui.add(start).on_hover_text(tip).clicked() {
+                self.start();
+            }
+            return;
+        }
         let Some(reins) = &self.reins else { return };
         let ready = reins.orders.is_some() && reins.gait != Gait::Stopping;
         let paused = reins.gait == Gait::Paused;
