@@ -4,7 +4,7 @@
 //! Needs Xvfb and xdotool: `cargo test --test screen -- --ignored` runs it where they are installed, as CI does.
 #![cfg(all(feature = "window", target_os = "linux"))]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -322,6 +322,41 @@ fn a_training_in_a_window_is_paused_stepped_and_closed_whole() {
     assert_eq!(checkpoint.progress.step, steps());
     let sheet = format!("samples/step-{:08}.png", checkpoint.progress.step);
     assert!(run.join(sheet).exists());
+}
+
+#[test]
+#[ignore = "needs Xvfb and xdotool"]
+fn a_display_without_an_adapter_is_told_in_plain_words() {
+    let display = Display::open();
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let new = format!(
+        "train --landscapes 6 --preset tiny --window --out {}",
+        run.display()
+    );
+    for line in ["paint", &new] {
+        let mut program = display.program(dir.path());
+        // No driver at all.
+        program
+            .args(line.split_whitespace())
+            .env("VK_DRIVER_FILES", "/nonexistent")
+            .env("VK_ICD_FILENAMES", "/nonexistent")
+            .stderr(Stdio::piped());
+        let child = program.spawn().unwrap();
+        let display = &display;
+        let mut program = Program { child, display };
+        assert_eq!(program.end().code(), Some(4), "{line}");
+        let mut said = String::new();
+        let mut told = program.child.stderr.take().unwrap();
+        told.read_to_string(&mut said).unwrap();
+        assert!(said.contains("cannot open a window"), "{line}: {said}");
+        assert!(said.contains("adapter"), "{line}: {said}");
+        assert!(!said.contains("panicked"), "{line}: {said}");
+    }
+    assert!(
+        !run.exists(),
+        "a run that cannot start leaves nothing behind"
+    );
 }
 
 fn png_samples(path: &Path) -> Vec<u8> {

@@ -30,6 +30,11 @@ pub fn menu_ui(ui: &mut Ui, easel: &mut Easel) {
                             ui.separator();
                         }
                     }
+                    match command {
+                        Some(Command::Open) => recent_ui(ui, easel, Kind::Layout),
+                        Some(Command::Model) => recent_ui(ui, easel, Kind::Model),
+                        _ => {}
+                    }
                 }
             });
         }
@@ -73,6 +78,38 @@ fn entry_ui(ui: &mut Ui, easel: &mut Easel, command: Command) {
         easel.perform(command, ui.ctx());
         ui.close();
     }
+}
+
+/// What was opened before.
+#[derive(Clone, Copy)]
+enum Kind {
+    Layout,
+    Model,
+}
+
+/// The files used last, in a menu of their own.
+fn recent_ui(ui: &mut Ui, easel: &mut Easel, kind: Kind) {
+    let (title, files) = match kind {
+        Kind::Layout => ("Recent layouts", &easel.memory.layouts),
+        Kind::Model => ("Recent models", &easel.memory.models),
+    };
+    let files = files.clone();
+    ui.add_enabled_ui(!files.is_empty(), |ui| {
+        ui.menu_button(title, |ui| {
+            ui.set_max_width(360.0);
+            for path in files {
+                let whole = path.display().to_string();
+                let entry = Button::new(&whole).truncate();
+                if ui.add(entry).on_hover_text(whole).clicked() {
+                    match kind {
+                        Kind::Layout => easel.open(path),
+                        Kind::Model => easel.load(path),
+                    }
+                    ui.close();
+                }
+            }
+        });
+    });
 }
 
 /// Columns of tools that a height needs.

@@ -138,3 +138,75 @@ fn a_picture_is_saved_once_the_model_is_there() {
             .all(|note| { note.kind == spadework::app::notes::Kind::Info })
     );
 }
+
+#[test]
+fn recent_files_are_in_the_menu() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let path = dir.path().join("lake.png");
+    let mut window = window_with_styles_at(Some(STYLES), Some(home.clone()));
+    let easel = &mut window.state_mut().easel;
+    easel.grant(Wish::Save, path.clone(), false);
+    until(&mut window, "the layout is saved", |window| {
+        window.state().easel.file.is_some()
+    });
+    drop(window);
+
+    let mut window = window_with_styles_at(Some(STYLES), Some(home));
+    load(&mut window, "many.safetensors");
+    for entry in ["File", "Recent layouts", &path.display().to_string()] {
+        click(&mut window, entry);
+    }
+    until(&mut window, "the layout is open", |window| {
+        window.state().easel.file.as_ref() == Some(&path)
+    });
+    // Its own model came with it.
+    let model = |window: &Window| {
+        let model = window.state().easel.model.as_ref();
+        model.map(|model| model.path.display().to_string())
+    };
+    assert_eq!(model(&window).as_deref(), Some("model.safetensors"));
+    for entry in ["File", "Recent models", "many.safetensors"] {
+        click(&mut window, entry);
+    }
+    until(&mut window, "the model is open", |window| {
+        model(window).as_deref() == Some("many.safetensors")
+    });
+}
+
+#[test]
+fn a_disk_that_takes_no_more_leaves_the_old_file_and_the_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lake.png");
+    let mut window = window();
+    let easel = &mut window.state_mut().easel;
+    easel.grant(Wish::Save, path.clone(), false);
+    until(&mut window, "the layout is saved", |window| {
+        window.state().easel.file.is_some()
+    });
+    // The folder is gone, and with it the room for the file: writing fails as on a disk that is full.
+    let elsewhere = dir.path().with_extension("moved");
+    std::fs::rename(dir.path(), &elsewhere).unwrap();
+    let old = std::fs::read(elsewhere.join("lake.png")).unwrap();
+    click(&mut window, "Fill");
+    click(&mut window, "water");
+    drag(&mut window, &[[0.5, 0.5]]);
+    let lake = window.state().easel.labels().clone();
+    key(&mut window, Modifiers::COMMAND, Key::S);
+    until(&mut window, "the failure is told", |window| {
+        let mut notes = window.state().easel.notes.all().iter();
+        notes.any(|note| note.text.contains("cannot write") && note.text.contains("lake.png"))
+    });
+    let easel = &window.state().easel;
+    assert!(easel.is_unsaved());
+    assert_eq!(*easel.labels(), lake);
+    assert_eq!(std::fs::read(elsewhere.join("lake.png")).unwrap(), old);
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1);
+    // Once there is room again the same key saves.
+    std::fs::rename(&elsewhere, dir.path()).unwrap();
+    key(&mut window, Modifiers::COMMAND, Key::S);
+    until(&mut window, "the layout is saved", |window| {
+        !window.state().easel.is_unsaved()
+    });
+    assert_ne!(std::fs::read(&path).unwrap(), old);
+}

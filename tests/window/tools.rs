@@ -1,12 +1,16 @@
 //! Tools, keys, view and controls of the painter.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eframe::egui::{Event, Key, Modifiers, accesskit};
 use egui_kittest::kittest::{NodeT, Queryable};
 use spadework::app::easel::{Dialog, Mode};
+use spadework::app::paths::Wish;
 use spadework::app::raster::Tip;
 use spadework::app::tools::Tool;
+use spadework::app::worker::{self, Request, Sight};
+use spadework::data::{Grid, LabelSpace};
 
 use crate::stage::*;
 
@@ -245,4 +249,98 @@ fn controls_have_roles_and_names() {
         chosen.accesskit_node().toggled(),
         Some(accesskit::Toggled::True)
     );
+}
+
+#[test]
+fn the_status_bar_names_the_class_under_the_pointer() {
+    let mut window = window();
+    click(&mut window, "Fill");
+    click(&mut window, "water");
+    drag(&mut window, &[[0.5, 0.5]]);
+    let names = |window: &Window, name: &str| {
+        let bar = |rect: eframe::egui::Rect| rect.top() > 690.0;
+        let named = window.query_all_by_label(name);
+        named.filter(|node| bar(node.rect())).count()
+    };
+    let at = place(&window, 0.25, 0.75);
+    window.event(Event::PointerMoved(at));
+    window.run();
+    assert_eq!((names(&window, "water"), names(&window, "64, 192")), (1, 1));
+    key(&mut window, Modifiers::COMMAND, Key::Z);
+    assert_eq!((names(&window, "water"), names(&window, "sky")), (0, 1));
+    // Beside the canvas there is no class.
+    window.event(Event::PointerMoved(place(&window, -0.01, 0.5)));
+    window.run();
+    assert_eq!(names(&window, "sky"), 0);
+}
+
+#[test]
+fn recent_classes_are_at_hand_where_there_are_many() {
+    let mut window = window_with_styles(None);
+    load(&mut window, "many.safetensors");
+    let recent = |window: &Window| -> Vec<String> {
+        let nodes = window.query_all_by_label_contains("Recent: ");
+        let names = nodes.filter_map(|node| node.accesskit_node().label());
+        names.collect()
+    };
+    assert_eq!(recent(&window), [""; 0]);
+    let space = window.state().easel.space.clone();
+    let (first, second) = (space.name(0), space.name(7));
+    click(&mut window, &second);
+    assert_eq!(recent(&window), [format!("Recent: {first}")]);
+    click(&mut window, &format!("Recent: {first}"));
+    assert_eq!(window.state().easel.hand.class, 0);
+    let both = [&second, &first].map(|name| format!("Recent: {name}"));
+    assert_eq!(recent(&window), both);
+}
+
+#[test]
+fn borders_are_outlined_where_the_model_uses_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("street.png");
+    let mut window = window_with_styles(None);
+    assert!(window.query_by_label("Outlines").is_none());
+    load(&mut window, "instances.safetensors");
+    let outlined = |window: &Window| {
+        let picture = window.state().easel.picture.as_ref();
+        picture.is_some_and(|drawn| drawn.sight.outlines)
+    };
+    assert!(outlined(&window));
+    window.get_by_label("Outlines").click();
+    window.run();
+    until(&mut window, "the picture follows", is_up_to_date);
+    assert!(!outlined(&window));
+    assert!(window.state().easel.is_unsaved());
+    let easel = &mut window.state_mut().easel;
+    easel.grant(Wish::Save, path.clone(), false);
+    until(&mut window, "the layout is saved", |window| {
+        window.state().easel.file.is_some()
+    });
+    // The file remembers it.
+    let mut window = window_with_styles(None);
+    load(&mut window, "instances.safetensors");
+    assert!(outlined(&window));
+    window.state_mut().easel.open(path);
+    until(&mut window, "the layout is open", |window| {
+        window.state().easel.file.is_some() && is_up_to_date(window)
+    });
+    assert!(!outlined(&window));
+
+    // What the generator gets: one thing for each region of a class, or nothing.
+    let labels = Arc::new(Grid::new(2, 1, vec![0, 2]));
+    for (instances, outlines) in [(true, true), (true, false), (false, true)] {
+        let sight = Sight {
+            layout: 1,
+            style: 1,
+            outlines,
+        };
+        let request = Request {
+            sight,
+            labels: labels.clone(),
+            style: None,
+        };
+        let layout = worker::layout(&request, &LabelSpace::new(3, false, instances));
+        assert_eq!(layout.labels.data, [0, 2]);
+        assert_eq!(layout.instances.is_some(), instances && outlines);
+    }
 }
