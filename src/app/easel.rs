@@ -350,6 +350,12 @@ impl Easel {
         }
     }
 
+    /// Forgets what could not be drawn: it is asked for again.
+    pub fn ask_again(&mut self) {
+        self.asked = None;
+        self.undrawable = None;
+    }
+
     /// Asks for the picture of the canvas as it is, unless it was asked for.
     pub fn ask_for_picture(&mut self) {
         let sight = self.sight();

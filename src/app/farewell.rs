@@ -23,8 +23,8 @@ pub fn ui(ui: &mut Ui, name: &str, successor: Option<&str>) -> Answer {
         ui.set_width(400.0);
         ui.heading(format!("Save the changes to {name}?"));
         let end = match successor {
-            Some(other) => format!("Else they are lost when {other} takes its place."),
-            None => "Else they are lost when the window closes.".into(),
+            Some(other) => format!("What is not saved is lost when {other} takes its place."),
+            None => "What is not saved is lost when the window closes.".into(),
         };
         ui.weak(format!(
             "The layout or its style has changed since it was last saved. {end}"

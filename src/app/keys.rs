@@ -34,6 +34,7 @@ pub fn ui(ui: &mut Ui) -> bool {
         ui.add_space(8.0);
         // In small windows, or with large writing, it is scrolled.
         let room = ui.ctx().content_rect().size() - vec2(64.0, 110.0);
+        ui.set_max_size(room + vec2(0.0, 60.0));
         // Where they do not all fit, two columns do, beside the scroll bar.
         let width = ((room.x - GAP) / 2.0 - 10.0).clamp(120.0, COLUMN);
         let scroll = ScrollArea::both().max_width(room.x).max_height(room.y);
@@ -70,8 +71,11 @@ pub fn list_ui<'a>(
             });
         });
         ui.add_space(8.0);
+        ui.set_max_height(room.y + 60.0);
         let scroll = ScrollArea::vertical().max_height(room.y);
         scroll.show(ui, |ui| {
+            // The scroll bar lies beside the keys.
+            ui.set_max_width(ui.available_width() - 12.0);
             ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
             ui.spacing_mut().interact_size.y = 18.0;
             for (title, rows) in groups {

@@ -44,7 +44,8 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 use eframe::egui::{
-    self, CentralPanel, Context, Frame, Margin, Panel, Ui, ViewportBuilder, ViewportCommand, vec2,
+    self, Align2, CentralPanel, Context, Frame, Margin, Panel, Ui, ViewportBuilder,
+    ViewportCommand, vec2,
 };
 use winit::event_loop::EventLoop;
 
@@ -276,7 +277,7 @@ impl eframe::App for Painter {
         let acts = self.acts(ui.ctx());
         self.panels_ui(ui, acts);
         self.dialog_ui(ui);
-        if let Some(offer) = self.easel.notes.ui(ui.ctx()) {
+        if let Some(offer) = self.easel.notes.ui(ui.ctx(), Align2::RIGHT_BOTTOM) {
             self.easel.accept(offer);
         }
         self.easel.ask_for_picture();

@@ -101,6 +101,8 @@ pub struct Monitor {
     notes: Notes<()>,
     /// Whether the keys are listed.
     shows_keys: bool,
+    /// How often training here has begun or gone on.
+    begun: u32,
     /// What this window may do to the run; nothing where it only watches.
     reins: Option<Reins>,
 }
@@ -155,6 +157,7 @@ impl Monitor {
             sheet: None,
             notes: Notes::default(),
             shows_keys: false,
+            begun: 0,
             reins: None,
         }
     }
@@ -167,6 +170,11 @@ impl Monitor {
     /// Whether the run is known.
     pub fn is_ready(&self) -> bool {
         self.follower.is_some()
+    }
+
+    /// How often training here has begun or gone on.
+    pub fn begun(&self) -> u32 {
+        self.begun
     }
 
     /// The network to paint with; once.
@@ -221,6 +229,7 @@ impl Monitor {
     }
 
     fn take(&mut self, live: Live) {
+        self.begun += 1;
         self.root = live.root;
         self.config = live.config;
         self.follower = Some(live.follower);
@@ -317,22 +326,33 @@ impl Monitor {
     }
 
     fn head_ui(&mut self, ui: &mut Ui) {
-        ui.horizontal_centered(|ui| {
-            let name = self.root.file_name().unwrap_or(self.root.as_os_str());
-            ui.heading(name.to_string_lossy())
-                .on_hover_text(self.root.display().to_string());
+        // Words give way to buttons where both have no room.
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let keys = egui::Button::new("Keys").selected(self.shows_keys);
+            let keys = ui.add(keys).on_hover_text("List the keys (F1)");
+            self.shows_keys |= keys.clicked();
+            looks::menu_ui(ui);
+            self.reins_ui(ui);
             ui.add_space(theme::GAP);
-            ui.label(self.state());
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let keys = egui::Button::new("Keys").selected(self.shows_keys);
-                let keys = ui.add(keys).on_hover_text("List the keys (F1)");
-                self.shows_keys |= keys.clicked();
-                looks::menu_ui(ui);
-                self.reins_ui(ui);
-                ui.add_space(theme::GAP);
-                ui.add(egui::Label::new(RichText::new(self.facts()).weak()).truncate());
-            });
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| self.words_ui(ui));
         });
+    }
+
+    /// What runs, how far it is, and on what.
+    fn words_ui(&self, ui: &mut Ui) {
+        let name = self.root.file_name().unwrap_or(self.root.as_os_str());
+        let name = RichText::new(name.to_string_lossy()).heading();
+        ui.add(egui::Label::new(name).truncate())
+            .on_hover_text(self.root.display().to_string());
+        ui.add_space(theme::GAP / 2.0);
+        ui.add(egui::Label::new(self.state()).truncate());
+        /// Less than this says nothing.
+        const LEAST: f32 = 60.0;
+        if ui.available_width() > LEAST {
+            let facts = self.facts();
+            ui.add(egui::Label::new(RichText::new(&facts).weak()).truncate())
+                .on_hover_text(facts);
+        }
     }
 
     /// What is trained, and on what.
@@ -447,15 +467,18 @@ impl eframe::App for Monitor {
             .exact_size(24.0)
             .frame(bar)
             .show(ui, |ui| self.progress_ui(ui));
+        // The sheet keeps some room with large writing.
+        let width = ui.ctx().content_rect().width();
         Panel::right("curves")
-            .default_size(460.0)
-            .size_range(300.0..=800.0)
+            .default_size((0.36 * width).clamp(230.0, 460.0))
+            .size_range(230.0..=(0.55 * width).max(240.0))
             .frame(bar)
             .show(ui, |ui| self.curves_ui(ui));
         CentralPanel::default()
             .frame(Frame::NONE)
             .show(ui, |ui| self.sheet_ui(ui));
-        self.notes.ui(ui.ctx());
+        // Below the curves are settings.
+        self.notes.ui(ui.ctx(), Align2::LEFT_BOTTOM);
         if self.shows_keys {
             let is_live = self.reins.is_some();
             let parts = KEYS.iter().filter(|(_, live, _)| is_live || !live);

@@ -67,12 +67,12 @@ impl<A> Notes<A> {
         &self.0
     }
 
-    /// Draws the notes; returns what was chosen.
-    pub fn ui(&mut self, window: &Context) -> Option<A> {
+    /// Draws the notes in a lower corner of the window; returns what was chosen.
+    pub fn ui(&mut self, window: &Context, corner: Align2) -> Option<A> {
         let mut gone = None;
         let mut chosen = None;
         let area = Area::new(Id::unique("notes"))
-            .anchor(Align2::RIGHT_BOTTOM, vec2(-12.0, -40.0))
+            .anchor(corner, vec2(-12.0 * corner.x().to_sign(), -48.0))
             .interactable(!self.0.is_empty());
         area.show(window, |ui| {
             ui.set_max_width(380.0);

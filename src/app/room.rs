@@ -42,6 +42,8 @@ impl<A: Titled> Room<A> {
 impl<A: eframe::App + Titled> eframe::App for Room<A> {
     fn logic(&mut self, window: &Context, frame: &mut eframe::Frame) {
         self.inside.logic(window, frame);
+        // A hidden window still has a title.
+        self.tell_title(window);
     }
 
     fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {

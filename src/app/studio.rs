@@ -59,6 +59,8 @@ pub struct Studio {
     stock: Option<Stock>,
     page: Page,
     is_watched: Arc<AtomicBool>,
+    /// How often training had begun when the painter last asked for a picture.
+    begun: u32,
     home: Option<PathBuf>,
 }
 
@@ -71,6 +73,7 @@ impl Studio {
             stock: None,
             page: Page::Watch,
             is_watched: Arc::default(),
+            begun: 0,
             home,
         }
     }
@@ -138,7 +141,12 @@ impl eframe::App for Studio {
         if let Some(painter) = &mut self.painter {
             // The window closes without asking, as the run does; what was not saved is offered at the next start.
             painter.hear(window);
+            if self.begun != self.monitor.begun() {
+                // What could not be drawn while training had stopped.
+                painter.easel.ask_again();
+            }
         }
+        self.begun = self.monitor.begun();
     }
 
     fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {

@@ -19,9 +19,11 @@ use crate::training::{begin, open_run};
 
 type Shown<A> = Harness<'static, Late<A>>;
 
+type Make<A> = Box<dyn FnOnce(&Context) -> Room<A>>;
+
 /// Makes a window once it is first shown: until then the test's own theme takes the place of any other.
 struct Late<A> {
-    make: Option<Box<dyn FnOnce(&Context) -> Room<A>>>,
+    make: Option<Make<A>>,
     room: Option<Room<A>>,
 }
 

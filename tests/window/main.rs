@@ -3,6 +3,7 @@
 
 mod files;
 mod looks;
+mod panels;
 mod stage;
 mod styles;
 mod tools;

@@ -22,7 +22,7 @@ use spadework::gpu::Gpu;
 use spadework::train::event::{End, Started, StepReport};
 use spadework::train::{Change, Checkpoint, Knob, Order, RunFolder, Session, Sketch, TrainEvent};
 
-fn step(step: u64) -> TrainEvent {
+pub fn step(step: u64) -> TrainEvent {
     TrainEvent::Step(StepReport {
         step,
         epoch: 1,
@@ -35,7 +35,7 @@ fn step(step: u64) -> TrainEvent {
     })
 }
 
-fn started() -> Started {
+pub fn started() -> Started {
     Started {
         adapter: "an adapter".into(),
         device_bytes: 3 << 20,

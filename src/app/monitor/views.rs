@@ -67,37 +67,42 @@ impl Monitor {
     }
 
     pub(super) fn scrubber_ui(&mut self, ui: &mut Ui) {
-        ui.horizontal_centered(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let newest = self.chosen.is_none();
+            let button = egui::Button::new("Newest").selected(newest);
+            if ui
+                .add(button)
+                .on_hover_text("Show every new sheet as it comes (End)")
+                .clicked()
+            {
+                self.chosen = None;
+            }
             let last = self.sheets.len() - 1;
-            let mut index = self.chosen.unwrap_or(last);
-            ui.spacing_mut().slider_width = (ui.available_width() - 250.0).max(60.0);
-            let sheets = self.sheets.clone();
-            let slider = Slider::new(&mut index, 0..=last)
-                .show_value(false)
-                .text("Sheet");
+            let mut index = self.chosen.unwrap_or(last).min(last);
+            ui.label(format!("iteration {}", self.sheets[index]));
+            // The rest of the line, however little.
+            ui.spacing_mut().slider_width = (ui.available_width() - 8.0).max(24.0);
+            let slider = Slider::new(&mut index, 0..=last).show_value(false);
             let slider = ui.add_enabled(last > 0, slider);
+            let slider = slider.accessible_name("Sheet");
             if slider
                 .on_hover_text("Earlier sample sheets (left and right arrow)")
                 .changed()
             {
                 self.choose(index);
             }
-            ui.label(format!("iteration {}", sheets[index.min(last)]));
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let newest = self.chosen.is_none();
-                let button = egui::Button::new("Newest").selected(newest);
-                if ui
-                    .add(button)
-                    .on_hover_text("Show every new sheet as it comes (End)")
-                    .clicked()
-                {
-                    self.chosen = None;
-                }
-            });
         });
     }
 
     pub(super) fn curves_ui(&mut self, ui: &mut Ui) {
+        let room = ui.available_height();
+        // In low windows, or with large writing, they are scrolled.
+        let scroll = egui::ScrollArea::vertical().auto_shrink([false, false]);
+        scroll.show(ui, |ui| self.curves_in(ui, room - 34.0));
+    }
+
+    /// The curves in a height, as far as they can be that low.
+    fn curves_in(&mut self, ui: &mut Ui, room: f32) {
         ui.add_space(8.0);
         ui.horizontal(|ui| {
             ui.strong("Losses");
@@ -114,7 +119,7 @@ impl Monitor {
         });
         // Below the curves are the settings, where there are any.
         let below = if self.reins.is_some() { 76.0 } else { 0.0 };
-        let room = ui.available_height() - below;
+        let room = room - below;
         let sheet = self
             .chosen
             .and_then(|index| self.sheets.get(index).copied());
