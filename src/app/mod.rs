@@ -39,7 +39,9 @@ pub mod tools;
 pub mod view;
 pub mod worker;
 
+use std::cell::Cell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Instant;
 
 use crossbeam_channel::Receiver;
@@ -100,7 +102,11 @@ fn show<A: eframe::App + Titled + 'static>(
         ..Default::default()
     };
     let home = Home::folder_of_user();
+    // What went wrong before there is a window is told to the log alone.
+    let is_open = Rc::new(Cell::new(false));
+    let opened = is_open.clone();
     let make = Box::new(move |made: &eframe::CreationContext<'_>| {
+        opened.set(true);
         theme::apply(&made.egui_ctx);
         let app: Box<dyn eframe::App> = Box::new(Room::new(
             &made.egui_ctx,
@@ -110,7 +116,13 @@ fn show<A: eframe::App + Titled + 'static>(
         Ok(app)
     });
     let mut app = eframe::create_native(title, options, make, &events);
-    events.run_app(&mut app).map_err(|e| no_window(&e))
+    events.run_app(&mut app).map_err(|e| no_window(&e))?;
+    match is_open.get() {
+        true => Ok(()),
+        false => Err(no_window(
+            &"no adapter draws on this display (`spadework devices` lists those there are)",
+        )),
+    }
 }
 
 /// The painter's window.
