@@ -5,6 +5,7 @@
 
 #[cfg(feature = "window")]
 pub mod app;
+pub mod bench;
 pub mod config;
 pub mod convert;
 pub mod cpu;

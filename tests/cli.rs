@@ -88,6 +88,13 @@ fn help_says_what_there_is() {
         "paint",
         "watch",
         "check",
+        "bench",
+        "bench kernels",
+        "bench synth",
+        "bench train",
+        "bench windows",
+        "bench start",
+        "bench floor",
         "inspect",
         "report",
         "import",
@@ -120,6 +127,10 @@ fn wrong_usage_is_2() {
         "train x --out y --norm-g spadebatch2x2",
         "train x --out y --resume --preset tiny",
         "train x --out y --landscapes 3",
+        "bench",
+        "bench synth --seconds -1",
+        "bench synth --crop-size 16",
+        "bench windows --ngf 0",
     ] {
         let output = run(line);
         assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
@@ -171,6 +182,87 @@ fn devices_tell_their_kernels() {
     );
     assert!(accepted("devices").starts_with("0: "));
     refused("check --adapter 0 /nonexistent", 3, &["/nonexistent"]);
+}
+
+/// The smallest network there is, and the least patience.
+const SMALLEST: &str = "--preset tiny --crop-size 64 --ngf 2 --seconds 0.05 --json";
+
+#[track_caller]
+fn measured(what: &str) -> serde_json::Value {
+    let told = accepted(&format!("bench {what} {SMALLEST}"));
+    let mut told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert!(told["machine"]["cores"].as_u64().unwrap() > 0, "{told}");
+    told["result"].take()
+}
+
+#[track_caller]
+fn assert_timed(timing: &serde_json::Value) {
+    let [median, best] = ["median_ms", "best_ms"].map(|name| timing[name].as_f64().unwrap());
+    assert!(0.0 < best && best <= median, "{timing}");
+    assert!(timing["runs"].as_u64().unwrap() > 0, "{timing}");
+}
+
+#[test]
+fn kernels_are_measured_by_name() {
+    let lines = measured("kernels lookup --of generator,registry --tiled");
+    let lines = lines.as_array().unwrap();
+    let family = |line: &serde_json::Value| line["family"].as_str().unwrap().to_owned();
+    let families: std::collections::BTreeSet<_> = lines.iter().map(family).collect();
+    assert!(families.contains("tiled"), "{families:?}");
+    for line in lines {
+        assert_eq!(line["op"], "lookup");
+        assert_timed(line);
+        for rate in ["gb_per_s", "of_memory"] {
+            assert!(line[rate].as_f64().unwrap() > 0.0, "{line}");
+        }
+    }
+    let line = "bench kernels bake --of layers";
+    refused(line, 2, &["no operation's name contains `bake`"]);
+    let line = "bench train --preset tiny --crop-size 32";
+    refused(line, 2, &["use a larger batch or crop_size"]);
+}
+
+#[test]
+fn pictures_and_training_are_measured() {
+    let drawn = measured("synth --use-vae --batch 2");
+    let lines = drawn["lines"].as_array().unwrap();
+    let names: Vec<_> = lines
+        .iter()
+        .map(|line| line["what"].as_str().unwrap())
+        .collect();
+    let kinds = ["plain plan", "a new layout", "another style", "a stroke"];
+    assert_eq!(names, kinds);
+    lines.iter().for_each(assert_timed);
+    // What is kept needs no rows, and a picture without them fewer multiply-adds.
+    assert_eq!(lines[2]["rows"], 0);
+    let macs = |line: usize| lines[line]["gmac"].as_f64().unwrap();
+    assert!(macs(2) < macs(0), "{drawn}");
+    let kept = measured("synth --way kept");
+    assert_eq!(kept["lines"].as_array().unwrap().len(), 3);
+
+    let trained = measured("train --vgg --memory");
+    for (report, has_vgg) in trained.as_array().unwrap().iter().zip([false, true]) {
+        assert_eq!(report["has_vgg"], has_vgg);
+        assert_timed(report);
+        assert!(report["device_bytes"].as_u64().unwrap() > 0, "{report}");
+    }
+    assert_timed(&measured("windows"));
+    let floor = measured("floor");
+    let lines = floor["lines"].as_array().unwrap();
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["flops"].as_f64().unwrap() > 0.0)
+    );
+    let start = measured("start");
+    assert_eq!(start["phases"].as_array().unwrap().len(), 4);
+
+    let text = accepted("bench windows --preset tiny --crop-size 32 --seconds 0");
+    assert!(text.contains("cores") && text.contains("32x32"), "{text}");
+    let here = empty_folder();
+    let line = format!("bench windows --maps {}", here.path().display());
+    refused(&line, 3, &["holds no picture"]);
+    refused("bench synth --maps none", 1, &["cannot list none"]);
 }
 
 #[test]
@@ -343,17 +435,22 @@ fn other_weights_than_those_of_vgg_19_are_3() {
 }
 
 fn small_checkpoint(path: &Path) {
-    let space = LabelSpace::new(3, false, true);
     let config = Config::merge(Preset::Tiny, Default::default(), Default::default()).unwrap();
-    let checkpoint = Checkpoint {
+    checkpoint_of(config, StateDict::default())
+        .save(path)
+        .unwrap();
+}
+
+fn checkpoint_of(config: Config, networks: StateDict) -> Checkpoint {
+    let space = LabelSpace::new(3, false, true);
+    Checkpoint {
         config: config.resolve(&space).unwrap(),
         space,
         progress: Default::default(),
         origin: Default::default(),
-        networks: Default::default(),
+        networks,
         moments: Default::default(),
-    };
-    checkpoint.save(path).unwrap();
+    }
 }
 
 #[test]

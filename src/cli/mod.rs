@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, progress and errors to standard error. All work is done by the library.
 
+mod bench;
 mod check;
 mod demo;
 mod devices;
@@ -75,6 +76,8 @@ enum Command {
     /// Open a window on the folder of a run: sample sheets, curves, progress; reads only
     #[cfg(feature = "window")]
     Watch(watch::Args),
+    /// Measure speed and memory on this machine
+    Bench(Box<bench::Args>),
     /// Show what a checkpoint holds
     Inspect(inspect::Args),
     /// Write a run's losses and samples as a page to hand on
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Paint(args) => paint::run(&args, adapter),
         #[cfg(feature = "window")]
         Command::Watch(args) => watch::run(&args),
+        Command::Bench(args) => bench::run(&args, adapter),
         Command::Inspect(args) => inspect::run(&args, adapter),
         Command::Report(args) => report::run(&args),
         Command::Import(args) => import::run(&args),

@@ -109,8 +109,6 @@ impl Memory {
     /// If the configuration cannot be used, or the target cannot hold a plan.
     pub fn of(config: &Config, target: &Target) -> Result<Self> {
         let model = &config.model;
-        let inputs = Inputs::synthesis(model, 1, model.latent());
-        let graph = synthesis_graph(model, &generator_params(model), &inputs, Look::default())?;
         let training = Training {
             model: model.clone(),
             loss: config.loss.clone(),
@@ -120,7 +118,7 @@ impl Memory {
             vgg_divisor: None,
         };
         Ok(Self {
-            synthesis_bytes: bytes(&[Plan::new(&graph, target)?]),
+            synthesis_bytes: bytes(&[synthesis_plan(model, target)?]),
             training_bytes: training_bytes(&training, target)?,
         })
     }
@@ -131,14 +129,32 @@ impl Memory {
 /// # Errors
 /// If the configuration cannot be used, or the target cannot hold a plan.
 pub(super) fn training_bytes(training: &Training, target: &Target) -> Result<u64> {
+    Ok(bytes(&training_plans(training, target)?))
+}
+
+/// Plans of the generator's and the discriminator's step.
+///
+/// # Errors
+/// If the configuration cannot be used, or the target cannot hold a plan.
+pub fn training_plans(training: &Training, target: &Target) -> Result<[Plan; 2]> {
     training.model.validate()?;
     let params = training.params();
     let generator = training.generator_step(&params, Keep::Losses)?;
     let discriminator = training.discriminator_step(&params, Keep::Losses)?;
-    Ok(bytes(&[
+    Ok([
         Plan::new(&generator, target)?,
         Plan::new(&discriminator, target)?,
-    ]))
+    ])
+}
+
+/// The plan of one picture, without tables of gamma and beta.
+///
+/// # Errors
+/// If the configuration cannot be used, or the target cannot hold the plan.
+pub fn synthesis_plan(model: &ModelConfig, target: &Target) -> Result<Plan> {
+    let inputs = Inputs::synthesis(model, 1, model.latent());
+    let graph = synthesis_graph(model, &generator_params(model), &inputs, Look::default())?;
+    Plan::new(&graph, target)
 }
 
 /// Multiply-adds that the generator executes for one label map, its distinct windows computed once each.
@@ -147,8 +163,7 @@ pub(super) fn training_bytes(training: &Training, target: &Target) -> Result<u64
 /// If the configuration cannot be used, an id has no channel, or the target cannot hold the plan.
 pub fn executed_macs(config: &ModelConfig, map: &IdMap, target: &Target) -> Result<u64> {
     let inputs = Inputs::synthesis(config, 1, config.latent());
-    let graph = synthesis_graph(config, &generator_params(config), &inputs, Look::default())?;
-    let plan = Plan::new(&graph, target)?;
+    let plan = synthesis_plan(config, target)?;
     let tables = inputs.tables(map)?;
     let headers: HashMap<String, Header> = inputs
         .table_names()

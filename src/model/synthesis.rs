@@ -229,6 +229,11 @@ impl Generator {
         &self.config
     }
 
+    /// Bytes on the device: weights, what is kept of layouts, workspace.
+    pub fn device_bytes(&self) -> u64 {
+        self.store.bytes()
+    }
+
     /// Whether norms take statistics of the pictures drawn together, as in training, rather than running ones.
     pub fn use_batch_statistics(&mut self, wanted: bool) {
         if self.batch_statistics != wanted {

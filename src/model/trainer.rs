@@ -187,6 +187,12 @@ impl Trainer {
         self.store.bytes() + own
     }
 
+    /// Multiply-adds of the last step of each network.
+    pub fn executed_macs(&self) -> u64 {
+        let steps = [&self.generator, &self.discriminator];
+        steps.iter().map(|step| step.executor.executed_macs()).sum()
+    }
+
     /// One iteration: the generator's step, then the discriminator's.
     ///
     /// # Errors
