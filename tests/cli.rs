@@ -7,6 +7,8 @@ use spadework::Config;
 use spadework::config::Preset;
 use spadework::convert::pth;
 use spadework::data::LabelSpace;
+use spadework::model::generator::generator_params;
+use spadework::model::init::initial;
 use spadework::state::{HostTensor, StateDict};
 use spadework::train::Checkpoint;
 
@@ -503,4 +505,32 @@ fn inspect_tells_what_a_checkpoint_holds() {
         path.display()
     ));
     assert_eq!(none.status.code(), Some(2));
+}
+
+#[test]
+fn inspect_tells_where_the_time_goes() {
+    let dir = empty_folder();
+    let [path, chart] = ["a.safetensors", "a.svg"].map(|name| dir.path().join(name));
+    let mut config = Config::merge(Preset::Tiny, Default::default(), Default::default()).unwrap();
+    (config.model.ngf, config.model.ndf, config.train.batch_size) = (2, 2, 1);
+    let resolved = checkpoint_of(config, StateDict::default()).config;
+    let mut networks = StateDict::default();
+    for spec in generator_params(&resolved.model).specs() {
+        let tensor = HostTensor::new(spec.dims.clone(), initial(spec, 1).unwrap());
+        networks.tensors.insert(spec.name.clone(), tensor);
+    }
+    checkpoint_of(resolved, networks).save(&path).unwrap();
+    let line = format!("inspect {} --profile", path.display());
+    let told = accepted(&format!("{line} --json --picture {}", chart.display()));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let reports = told["reports"].as_array().unwrap();
+    assert_eq!(reports.len(), 3, "a picture, and both steps");
+    for report in reports {
+        let rows = report["rows"].as_array().unwrap();
+        let shares: f64 = rows.iter().map(|row| row["share"].as_f64().unwrap()).sum();
+        assert!((shares - 100.0).abs() < 1e-6, "{report}");
+        assert!(rows.iter().any(|row| row["op"] == "conv2d"), "{report}");
+    }
+    assert!(std::fs::read_to_string(&chart).unwrap().starts_with("<svg"));
+    refused(&format!("{line} --picture a.png"), 2, &["a.png", ".svg"]);
 }

@@ -4,9 +4,11 @@
 //! what is judged by it (see [`ceiling`]), so that other work on the machine slows both alike.
 
 pub mod ceiling;
+pub mod chart;
 pub mod floor;
 pub mod kernels;
 pub mod machine;
+pub mod profile;
 pub mod setting;
 pub mod start;
 pub mod synth;

@@ -1,6 +1,6 @@
 //! `spadework bench`.
 
-mod text;
+pub mod text;
 
 use std::path::PathBuf;
 

@@ -1,5 +1,7 @@
 //! `spadework inspect`.
 
+mod profile;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -29,6 +31,12 @@ pub struct Args {
     /// Its instance map
     #[arg(long, value_name = "FILE", requires = "labels")]
     instances: Option<PathBuf>,
+    /// Tell where the time of a picture and of an iteration of training goes, by operation and shape
+    #[arg(long)]
+    profile: bool,
+    /// Draw the profile as an SVG file
+    #[arg(long, value_name = "FILE", requires = "profile")]
+    picture: Option<PathBuf>,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -65,6 +73,15 @@ struct Tensor {
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     let checkpoint = Checkpoint::load(&args.path)?;
     let map = label_map(args, &checkpoint)?;
+    if args.profile {
+        return profile::run(
+            &checkpoint,
+            &map,
+            args.picture.as_deref(),
+            args.json,
+            adapter,
+        );
+    }
     let report = describe(checkpoint, &map, target(adapter)?);
     match args.json {
         true => super::print_json(&report),

@@ -5,6 +5,8 @@
 //! changed since the last replay, into room that was reserved for the worst case. Long work is submitted in slices: a
 //! display driver kills a submission of seconds, and a window on the same card must stay alive.
 
+pub mod profile;
+
 use super::readback::Readback;
 use super::shader::{PARAMS_STRIDE, Pipeline, Variant};
 use super::slice::Slice;
@@ -147,9 +149,7 @@ impl Executor {
                 full.submit(&self.gpu);
             }
         }
-        for (i, (_, place)) in scalar_outputs(&self.plan).enumerate() {
-            slice.copy_scalar(self.resolve(store, place)?, self.scalars.staging(), i);
-        }
+        self.copy_scalars(store, &mut slice)?;
         self.scalars.filled_by(slice.submit(&self.gpu));
         self.executed_macs = executed;
         Ok(())
@@ -344,6 +344,13 @@ impl Executor {
         self.is_written = true;
     }
 
+    fn copy_scalars(&self, store: &Store, slice: &mut Slice) -> Result<()> {
+        for (i, (_, place)) in scalar_outputs(&self.plan).enumerate() {
+            slice.copy_scalar(self.resolve(store, place)?, self.scalars.staging(), i);
+        }
+        Ok(())
+    }
+
     fn encode(
         &self,
         store: &Store,
@@ -353,19 +360,35 @@ impl Executor {
         offset: &mut u32,
     ) -> Result<()> {
         for (dispatch, &bound) in running(step, recorded).zip(&recorded.bound) {
-            let bound = &self.bound[bound];
-            for (texels, memory) in dispatch.texels.iter().zip(&self.textures) {
-                let buffer = self.resolve(store, place_of(step, texels.source))?;
-                slice.copy(texels, buffer, &memory.texture);
-            }
-            let pass = slice.pass();
-            pass.set_pipeline(&bound.pipeline.pipeline);
-            pass.set_bind_group(0, &bound.group, &[*offset]);
-            *offset += PARAMS_STRIDE as u32;
-            let x = dispatch.workgroups.min(MAX_WORKGROUPS);
-            pass.dispatch_workgroups(x, dispatch.workgroups.div_ceil(x), 1);
+            self.fill_texels(store, slice, step, dispatch)?;
+            self.dispatch(slice, dispatch, bound, offset);
         }
         Ok(())
+    }
+
+    /// Copies matrices into the textures that a dispatch reads.
+    fn fill_texels(
+        &self,
+        store: &Store,
+        slice: &mut Slice,
+        step: &Step,
+        dispatch: &Dispatch,
+    ) -> Result<()> {
+        for (texels, memory) in dispatch.texels.iter().zip(&self.textures) {
+            let buffer = self.resolve(store, place_of(step, texels.source))?;
+            slice.copy(texels, buffer, &memory.texture);
+        }
+        Ok(())
+    }
+
+    fn dispatch(&self, slice: &mut Slice, dispatch: &Dispatch, bound: usize, offset: &mut u32) {
+        let bound = &self.bound[bound];
+        let pass = slice.pass();
+        pass.set_pipeline(&bound.pipeline.pipeline);
+        pass.set_bind_group(0, &bound.group, &[*offset]);
+        *offset += PARAMS_STRIDE as u32;
+        let x = dispatch.workgroups.min(MAX_WORKGROUPS);
+        pass.dispatch_workgroups(x, dispatch.workgroups.div_ceil(x), 1);
     }
 }
 

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 pub use exec::Executor;
+pub use exec::profile::{Clock, Profile, Span};
 pub use store::Store;
 
 /// Fixed workspace of operations that run in blocks of output channels.

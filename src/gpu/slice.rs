@@ -29,6 +29,32 @@ impl Slice {
         })
     }
 
+    /// Opens a pass with a timestamp at each end, the numbers of which in the set are this and the next.
+    pub fn begin_timed_pass(&mut self, queries: &wgpu::QuerySet, at: u32) {
+        self.pass = None;
+        let pass = self
+            .encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: queries,
+                    beginning_of_pass_write_index: Some(at),
+                    end_of_pass_write_index: Some(at + 1),
+                }),
+            });
+        self.pass = Some(pass.forget_lifetime());
+    }
+
+    pub fn end_pass(&mut self) {
+        self.pass = None;
+    }
+
+    /// Puts the first timestamps of a set into a buffer.
+    pub fn resolve(&mut self, queries: &wgpu::QuerySet, count: u32, into: &wgpu::Buffer) {
+        self.pass = None;
+        self.encoder.resolve_query_set(queries, 0..count, into, 0);
+    }
+
     /// Fills a texture; there are no copies inside a pass.
     pub fn copy(&mut self, texels: &Texels, buffer: &wgpu::Buffer, texture: &wgpu::Texture) {
         self.pass = None;

@@ -9,7 +9,7 @@ use super::net::{Mode, Net};
 use super::params::Params;
 use super::style::{Encoded, Style, no_styles};
 use crate::config::{ModelConfig, NetG};
-use crate::gpu::{Executor, Gpu, Store};
+use crate::gpu::{Executor, Gpu, Profile, Store};
 use crate::graph::Graph;
 use crate::graph::plan::Plan;
 use crate::ops::Tensor;
@@ -130,6 +130,17 @@ impl Synthesis {
         let tables = self.inputs.tables(map)?;
         self.inputs.upload(store, &tables)?;
         self.draw(store, styles)
+    }
+
+    /// As [`Synthesis::pictures`], telling where the time of the device goes instead.
+    ///
+    /// # Errors
+    /// As [`Synthesis::pictures`].
+    pub fn profile(&mut self, store: &mut Store, map: &IdMap, styles: &[Style]) -> Result<Profile> {
+        let tables = self.inputs.tables(map)?;
+        self.inputs.upload(store, &tables)?;
+        self.upload_styles(store, styles)?;
+        self.executor.profile(store)
     }
 
     /// Pictures of what was uploaded.

@@ -15,7 +15,7 @@ use super::step::{
 use super::style::{Encoded, Style};
 use super::synthesis::{Look, Synthesis};
 use crate::config::LossConfig;
-use crate::gpu::{Executor, Gpu, Store};
+use crate::gpu::{Executor, Gpu, Profile, Store};
 use crate::graph::Shape;
 use crate::graph::plan::Plan;
 use crate::ops::Tensor;
@@ -225,6 +225,27 @@ impl Trainer {
         self.is_halfway = false;
         self.fit_slices(start.elapsed(), schedule.generator.is_some());
         Ok(losses)
+    }
+
+    /// One iteration, telling where the time of the device goes in the generator's and in the discriminator's step;
+    /// `rates` are their learning rates.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn profile(&mut self, feed: &Feed, rates: (f64, f64)) -> Result<[Profile; 2]> {
+        self.upload(feed)?;
+        self.upload_noise("G", feed.noise[0])?;
+        self.upload_noise("D", feed.noise[1])?;
+        let adam = self.training.optimiser();
+        let [first, second] = [&mut self.generator, &mut self.discriminator];
+        let profiles = [
+            first.profile(&mut self.store, &adam, rates.0)?,
+            second.profile(&mut self.store, &adam, rates.1)?,
+        ];
+        let mut losses = Losses::default();
+        self.settle(false, &mut losses)?;
+        self.settle(true, &mut losses)?;
+        Ok(profiles)
     }
 
     /// Whether the state is that between two iterations: not if the last one failed after the generator's step.
@@ -461,6 +482,12 @@ impl Step {
         let hyper = adam.hyper(rate, self.updates + 1);
         store.write(&hyper_name(self.network), &hyper)?;
         self.executor.replay(store)
+    }
+
+    fn profile(&mut self, store: &mut Store, adam: &Adam, rate: f64) -> Result<Profile> {
+        let hyper = adam.hyper(rate, self.updates + 1);
+        store.write(&hyper_name(self.network), &hyper)?;
+        self.executor.profile(store)
     }
 }
 
