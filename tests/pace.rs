@@ -179,6 +179,7 @@ fn frames_pass_while_training_runs() {
             config,
             follower,
             orders: session.take_orders(),
+            manners: session.manners(),
             sitting,
         })));
         let hear = &mut |event: &_| {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct Live {
     pub follower: Follower,
     /// Takes orders to it.
     pub orders: Sender<Order>,
+    /// Whether it gives way to the window.
+    pub manners: Arc<AtomicBool>,
     /// Its network, to paint with.
     pub sitting: Sitting,
 }

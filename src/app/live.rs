@@ -100,6 +100,7 @@ fn run(
         config,
         follower,
         orders,
+        manners: session.manners(),
         sitting,
     })));
     session.train(stop, limit, &mut |event| {

@@ -8,6 +8,8 @@ mod reins;
 mod views;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 use eframe::egui::{
@@ -71,6 +73,8 @@ impl Gait {
 struct Reins {
     gait: Gait,
     orders: Option<Sender<Order>>,
+    /// Whether training gives way to this window.
+    manners: Arc<AtomicBool>,
     /// Takes the wish to go on, once training has ended.
     start: Option<Sender<()>>,
     sitting: Option<Sitting>,
@@ -127,6 +131,7 @@ impl Monitor {
         let reins = Reins {
             gait: Gait::Starting,
             orders: None,
+            manners: Arc::default(),
             start: None,
             sitting: None,
             undo: Vec::new(),
@@ -235,6 +240,7 @@ impl Monitor {
         self.follower = Some(live.follower);
         if let Some(reins) = &mut self.reins {
             reins.orders = Some(live.orders);
+            reins.manners = live.manners;
             reins.sitting = Some(live.sitting);
         }
     }
@@ -453,6 +459,12 @@ impl Titled for Monitor {
 impl eframe::App for Monitor {
     fn logic(&mut self, window: &Context, _: &mut eframe::Frame) {
         self.hear(window);
+        if let Some(reins) = &self.reins {
+            let is_visible = window.input(|input| input.viewport().visible());
+            // Where the system does not say, someone may be looking.
+            let is_visible = is_visible.unwrap_or(true);
+            reins.manners.store(is_visible, Ordering::Relaxed);
+        }
         self.ask_for_sheet();
     }
 

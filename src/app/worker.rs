@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -220,6 +221,8 @@ impl Studio {
             Some(gpu) => gpu.clone(),
             None => Gpu::open(self.adapter.as_deref())?,
         };
+        // Nothing is drawn but for a window that is looked at.
+        gpu.manners().store(true, Ordering::Relaxed);
         self.gpu = Some(gpu.clone());
         let checkpoint = Checkpoint::load(&file)?;
         let step = checkpoint.progress.step;

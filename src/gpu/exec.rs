@@ -130,7 +130,7 @@ impl Executor {
     /// Runs the plan once; returns when it is submitted, not when it is done.
     ///
     /// # Errors
-    /// If a window table was never written.
+    /// If a window table was never written, or the device was lost.
     pub fn replay(&mut self, store: &Store) -> Result<()> {
         if self.record(store)? || !self.is_written {
             self.write_params();
@@ -146,7 +146,7 @@ impl Executor {
             executed += macs;
             if slice.macs >= self.macs_per_slice {
                 let full = std::mem::replace(&mut slice, Slice::begin(&self.gpu));
-                full.submit(&self.gpu);
+                self.gpu.breathe(full.submit(&self.gpu))?;
             }
         }
         self.copy_scalars(store, &mut slice)?;

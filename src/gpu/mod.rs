@@ -14,7 +14,9 @@ use crate::{Error, Result};
 use health::Health;
 use shader::{Pipeline, Variant};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use exec::Executor;
 pub use exec::profile::{Clock, Profile, Span};
@@ -22,6 +24,9 @@ pub use store::Store;
 
 /// Fixed workspace of operations that run in blocks of output channels.
 pub const WORKSPACE_BYTES: usize = 64 << 20;
+
+/// A pause between two submissions for who needs the same processor: enough to draw a window.
+const BREATH: Duration = Duration::from_millis(2);
 
 /// An opened device with its compiled pipelines.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub struct Gpu {
     pub info: wgpu::AdapterInfo,
     /// Kernel family in use.
     pub family: Family,
+    /// Whether long work pauses now and then, for a window that is drawn by the same processor.
+    gives_way: Arc<AtomicBool>,
     pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
     health: Health,
 }
@@ -198,6 +205,7 @@ impl Gpu {
             device,
             queue,
             family,
+            gives_way: Arc::default(),
             pipelines: Mutex::default(),
             health,
         })
@@ -277,6 +285,25 @@ impl Gpu {
             ..Default::default()
         });
         Ok(TexelMemory { texture, view })
+    }
+
+    /// What says whether long work on an adapter that is the processor itself pauses between its submissions, as it
+    /// should while a window is looked at. At first it does not.
+    pub fn manners(&self) -> Arc<AtomicBool> {
+        self.gives_way.clone()
+    }
+
+    /// Waits for a submission and pauses, where work is to give way.
+    fn breathe(&self, submitted: wgpu::SubmissionIndex) -> Result<()> {
+        let is_cpu = self.info.device_type == wgpu::DeviceType::Cpu;
+        if is_cpu && self.gives_way.load(Ordering::Relaxed) {
+            self.poll(wgpu::PollType::Wait {
+                submission_index: Some(submitted),
+                timeout: None,
+            })?;
+            std::thread::sleep(BREATH);
+        }
+        Ok(())
     }
 
     /// Waits until everything submitted has run.

@@ -216,6 +216,11 @@ impl Session {
         self.orders.draw_for(wanted);
     }
 
+    /// Says whether training gives way to a window; see [`Gpu::manners`].
+    pub fn manners(&self) -> Arc<AtomicBool> {
+        self.trainer.gpu().manners()
+    }
+
     /// The classes.
     pub fn space(&self) -> &LabelSpace {
         &self.space

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use eframe::egui::{Event, Key, Modifiers, accesskit, vec2};
+use eframe::egui::{Event, Key, Modifiers, ViewportId, accesskit, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use spadework::Config;
@@ -76,6 +76,15 @@ pub fn open_run(dir: &Path) -> RunFolder {
 
 /// Tells a window that the run begins; what it is ordered and what is wanted of its network.
 pub fn begin(run: &RunFolder, events: &Events<News>) -> (Receiver<Order>, Receiver<Sketch>) {
+    begin_with(run, events, Arc::default())
+}
+
+/// As [`begin`], with what says whether the run gives way to the window.
+fn begin_with(
+    run: &RunFolder,
+    events: &Events<News>,
+    manners: Arc<AtomicBool>,
+) -> (Receiver<Order>, Receiver<Sketch>) {
     let (orders, taken) = crossbeam_channel::unbounded();
     let (follower, config) = Follower::start(run.root(), events.clone(), true).unwrap();
     let (sitting, wanted) = sitting();
@@ -84,6 +93,7 @@ pub fn begin(run: &RunFolder, events: &Events<News>) -> (Receiver<Order>, Receiv
         config,
         follower,
         orders,
+        manners,
         sitting,
     })));
     (taken, wanted)
@@ -383,4 +393,22 @@ fn a_run_that_is_watched_tells_its_adapter_and_its_end() {
         window.run();
     }
     assert!(window.query_by_label("Stop").is_none(), "it only watches");
+}
+
+#[test]
+fn a_run_gives_way_to_a_window_that_can_be_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open_run(dir.path());
+    let (events, heard) = Events::<News>::silent();
+    let mut window =
+        Harness::builder().build_eframe(move |made| Monitor::live(&made.egui_ctx, heard));
+    let manners = Arc::new(AtomicBool::new(false));
+    let _run = begin_with(&run, &events, manners.clone());
+    for (minimized, gives_way) in [(false, true), (true, false), (false, true)] {
+        let viewport = window.input_mut().viewports.entry(ViewportId::ROOT);
+        let viewport = viewport.or_default();
+        (viewport.minimized, viewport.occluded) = (Some(minimized), Some(false));
+        window.step();
+        assert_eq!(manners.load(Ordering::Relaxed), gives_way, "{minimized}");
+    }
 }
