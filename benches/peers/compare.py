@@ -70,6 +70,7 @@ class Comparison:
         self.machine = None
         self.torch_program = None
         self.loads = []
+        self.measured = {}
 
     def spadework(self, *command):
         command = [self.args.spadework, "bench", *command, "--json", "--seconds", self.args.seconds]
@@ -148,6 +149,7 @@ def inference(comparison):
     if not pairs:
         return [], []
     name, theirs = fastest(pairs)
+    comparison.measured["a picture"] = median_of(pairs, lambda pair: named("plain plan")(pair[0]))
     rows = []
     kinds = [
         ("inference, real maps, plain plan", "plain plan", 1.0),
@@ -169,6 +171,7 @@ def iteration(comparison):
         return [], []
     name, theirs = fastest(pairs)
     own = median_of(pairs, lambda pair: pair[0][0]["median_ms"])
+    comparison.measured["an iteration of training"] = own
     value = ratio(pairs, lambda told: told[0]["median_ms"], lambda told: told["median_ms"])
     rows = [row("training iteration", 1.0, f"{own / 1e3:.2f} s", f"{theirs / 1e3:.2f} s ({name})", value)]
     on_cuda = comparison.args.device != "cpu"
@@ -252,6 +255,27 @@ def alone(comparison):
     return rows + [[what, f"{value:.2f} s", "", "", "2 s", met]], []
 
 
+def floors(comparison):
+    """The least time there is by operations and bytes, beside what was measured."""
+    report = comparison.spadework("floor", *comparison.network())
+    if report is None:
+        return []
+    lines = [
+        "| floor | operations | bytes | adapter | arithmetic | memory | both | measured | times the floor |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    here = report["cards"][0]
+    for line in report["lines"]:
+        for floor in line["floors"]:
+            measured = comparison.measured.get(line["what"]) if floor["card"] == here["name"] else None
+            gap = [f"{measured:.0f} ms", f"{measured / floor['both_ms']:.2f}"] if measured else ["", ""]
+            times = [f"{floor[key]:.4g} ms" for key in ("arithmetic_ms", "memory_ms", "both_ms")]
+            work = [f"{line['flops'] / 1e9:.1f} GFLOP", f"{line['bytes'] / 1e9:.2f} GB"]
+            lines.append("| " + " | ".join([line["what"], *work, floor["card"], *times, *gap]) + " |")
+    rates = f"{here['gflop_per_s']:.1f} GFLOP/s of multiply-adds and {here['gb_per_s']:.1f} GB/s of copies"
+    return [f"Measured on {here['name']}: {rates}.", ""] + lines + [""]
+
+
 def head(comparison):
     args, machine = comparison.args, comparison.machine
     adapter = machine["adapter"]
@@ -295,6 +319,7 @@ def main():
         texts += text
     if not rows:
         sys.exit("nothing could be compared: see the lines above, and README.md for what to install")
+    texts += floors(comparison)
     lines = head(comparison) + ["| " + " | ".join(cells) + " |" for cells in rows] + [""] + texts
     out = Path(args.out)
     partial = out.with_name(out.name + ".part")

@@ -10,7 +10,9 @@ const BARS: usize = 24;
 const BAR: usize = 20;
 const TITLE: usize = 44;
 const WIDTH: usize = 1100;
-/// Where bars begin, and how long one of all the time would be.
+/// Characters there is room for to the left of a bar.
+const LABEL: usize = 68;
+/// Where bars begin, and how long the longest of a replay is.
 const LEFT: usize = 460;
 const LONGEST: f64 = 420.0;
 
@@ -24,7 +26,7 @@ struct Bar {
 
 fn bar(row: &Row) -> Bar {
     Bar {
-        label: format!("{} {}", row.op, row.inputs.join(" ")),
+        label: row.label(LABEL),
         ms: row.ms,
         share: row.share,
         rates: format!("{:.1} GFLOP/s, {:.1} GB/s", row.gflop_per_s, row.gb_per_s),
@@ -68,16 +70,17 @@ pub fn svg(reports: &[Report]) -> String {
             report.total_ms
         );
         y += TITLE;
+        let longest = bars.iter().map(|bar| bar.ms).fold(1e-9, f64::max);
         for bar in bars {
-            draw(&mut text, bar, y);
+            draw(&mut text, bar, bar.ms / longest, y);
             y += BAR;
         }
     }
     text + "</svg>\n"
 }
 
-fn draw(text: &mut String, bar: &Bar, y: usize) {
-    let length = (bar.share / 100.0 * LONGEST).max(1.0);
+fn draw(text: &mut String, bar: &Bar, length: f64, y: usize) {
+    let length = (length * LONGEST).max(1.0);
     let baseline = y + 15;
     // Writing to a string cannot fail.
     let _ = writeln!(
@@ -85,7 +88,7 @@ fn draw(text: &mut String, bar: &Bar, y: usize) {
         "<text x=\"{}\" y=\"{baseline}\" text-anchor=\"end\">{}</text>\n<rect x=\"{LEFT}\" y=\"{}\" width=\"{length:.1}\" \
          height=\"{}\" fill=\"#3a7d44\"/>\n<text x=\"{:.1}\" y=\"{baseline}\">{:.2} ms, {:.1} %  {}</text>",
         LEFT - 8,
-        shortened(&bar.label),
+        bar.label,
         y + 3,
         BAR - 6,
         LEFT as f64 + length + 6.0,
@@ -93,15 +96,6 @@ fn draw(text: &mut String, bar: &Bar, y: usize) {
         bar.share,
         bar.rates
     );
-}
-
-/// As much of a label as there is room for.
-fn shortened(label: &str) -> String {
-    const MOST: usize = 68;
-    match label.chars().count() > MOST {
-        true => label.chars().take(MOST - 1).chain(['…']).collect(),
-        false => label.to_owned(),
-    }
 }
 
 #[cfg(test)]

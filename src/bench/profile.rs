@@ -39,6 +39,17 @@ pub struct Row {
     pub gb_per_s: f64,
 }
 
+impl Row {
+    /// Operation and arguments, as far as so many characters hold them.
+    pub fn label(&self, most: usize) -> String {
+        let label = format!("{} {}", self.op, self.inputs.join(" "));
+        match label.chars().count() > most {
+            true => label.chars().take(most - 1).chain(['…']).collect(),
+            false => label,
+        }
+    }
+}
+
 /// Where the time of a replay goes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {

@@ -15,6 +15,8 @@ use crate::cli::{print, print_json};
 
 /// Times of which the median is told.
 const ROUNDS: usize = 5;
+/// Characters of text for an operation and its arguments.
+const LABEL: usize = 64;
 /// Rows of text of a replay; JSON has all.
 const MOST_ROWS: usize = 40;
 
@@ -83,7 +85,7 @@ fn together(map: &IdMap, n: usize) -> IdMap {
 fn text_of(report: &Report) -> String {
     let row = |row: &Row| {
         [
-            format!("{} {}", row.op, row.inputs.join(" ")),
+            row.label(LABEL),
             row.steps.to_string(),
             row.dispatches.to_string(),
             ms(row.ms),
