@@ -21,6 +21,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+PARTS = {
+    "inference": "Inference",
+    "iteration": "Training",
+    "conv": "Convolution",
+    "alone": "Without a peer",
+    "floors": "Floors",
+}
 ON_CPU = {"NCHW": [], "channels last": ["--channels-last"]}
 ON_CUDA = {
     "f32": [],
@@ -43,7 +50,7 @@ def options():
     parser.add_argument("--width", type=int, default=64, help="ngf")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each program in a pair")
-    parser.add_argument("--only", nargs="*", choices=["inference", "iteration", "conv", "alone"], help="measure these alone")
+    parser.add_argument("--only", nargs="*", choices=PARTS, metavar="PART", help="measure these alone, and keep what RESULTS.json has of the others: " + ", ".join(PARTS))
     parser.add_argument("--out", default=str(HERE / "RESULTS.md"))
     return parser.parse_args()
 
@@ -259,7 +266,7 @@ def floors(comparison):
     """The least time there is by operations and bytes, beside what was measured."""
     report = comparison.spadework("floor", *comparison.network())
     if report is None:
-        return []
+        return [], []
     lines = [
         "| floor | operations | bytes | adapter | arithmetic | memory | both | measured | times the floor |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -273,59 +280,84 @@ def floors(comparison):
             work = [f"{line['flops'] / 1e9:.1f} GFLOP", f"{line['bytes'] / 1e9:.2f} GB"]
             lines.append("| " + " | ".join([line["what"], *work, floor["card"], *times, *gap]) + " |")
     rates = f"{here['gflop_per_s']:.1f} GFLOP/s of multiply-adds and {here['gb_per_s']:.1f} GB/s of copies"
-    return [f"Measured on {here['name']}: {rates}.", ""] + lines + [""]
+    return [], [f"Measured on {here['name']}: {rates}.", ""] + lines + [""]
 
 
-def head(comparison):
+def told_of(comparison, rows, texts):
+    """What is kept of a part: its rows, what else there is to say, and under which circumstances it was measured."""
     args, machine = comparison.args, comparison.machine
-    adapter = machine["adapter"]
-    memory = machine["memory_bytes"]
-    lines = [
-        "# spadework beside other frameworks",
-        "",
-        "Written by `benches/peers/compare.py`; do not edit.",
-        "",
-        f"- {machine['program']}",
-        f"- adapter: {adapter['name']}, {adapter['kind']} through {adapter['backend']}, driver {adapter['driver']}; "
-        f"kernels: {adapter['kernels']}",
-        f"- machine: {machine['processor']}, {machine['cores']} cores, "
-        + (f"{memory / 2**30:.0f} GiB, " if memory else "")
-        + machine["system"],
-    ]
-    if comparison.torch_program:
-        lines.append(f"- {comparison.torch_program}")
-    maps = "label maps of a folder" if args.maps else "built-in landscapes; PyTorch with blank ones"
-    lines += [
-        f"- network: that of ADE20K, ngf {args.width}, {args.size}x{args.size}, batch 1; {maps}",
-        f"- {args.pairs} pairs, {args.seconds:g} s each; load of the machine when they began: "
-        f"{min(comparison.loads):.1f} to {max(comparison.loads):.1f}",
-        "",
-        "| what | spadework | peer | ratio | bar | met |",
-        "|---|---|---|---|---|---|",
-    ]
-    return lines
+    adapter, memory = machine["adapter"], machine["memory_bytes"]
+    maps = "label maps of a folder" if args.maps else "built-in landscapes, PyTorch with blank ones"
+    load = f", load when they began {min(comparison.loads):.1f} to {max(comparison.loads):.1f}" if comparison.loads else ""
+    return {
+        "rows": rows,
+        "texts": texts,
+        "measured": comparison.measured,
+        "machine": [
+            machine["program"],
+            f"adapter: {adapter['name']}, {adapter['kind']} through {adapter['backend']}, driver {adapter['driver']}; "
+            f"kernels: {adapter['kernels']}",
+            f"machine: {machine['processor']}, {machine['cores']} cores, "
+            + (f"{memory / 2**30:.0f} GiB, " if memory else "")
+            + machine["system"],
+            comparison.torch_program or "",
+            f"network: that of ADE20K, ngf {args.width}, {args.size}x{args.size}, batch 1; {maps}",
+            f"{args.pairs} pairs, {args.seconds:g} s of each program{load}",
+        ],
+    }
+
+
+def page(parts):
+    """The parts as Markdown, with circumstances told once where they were the same."""
+    lines = ["# spadework beside other frameworks", "", "Written by `benches/peers/compare.py`; do not edit.", ""]
+    heads = ["| what | spadework | peer | ratio | bar | met |", "|---|---|---|---|---|---|"]
+    before = None
+    for name, title in PARTS.items():
+        if name not in parts:
+            continue
+        part = parts[name]
+        lines += [f"## {title}", ""]
+        lines += [f"- {line}" for line in part["machine"] if line and line not in (before or [])]
+        before = (before or []) + part["machine"]
+        if lines[-1]:
+            lines.append("")
+        if part["rows"]:
+            lines += heads + ["| " + " | ".join(cells) + " |" for cells in part["rows"]] + [""]
+        lines += part["texts"]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def written(path, text):
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text)
+    partial.rename(path)
+    print(f"wrote {path}", file=sys.stderr)
 
 
 def main():
     args = options()
-    comparison = Comparison(args)
-    rows, texts = [], []
-    for name, measure in [("conv", conv), ("inference", inference), ("iteration", iteration), ("alone", alone)]:
+    out = Path(args.out)
+    kept = out.with_suffix(".json")
+    parts = json.loads(kept.read_text()) if kept.exists() else {}
+    measures = {"conv": conv, "inference": inference, "iteration": iteration, "alone": alone, "floors": floors}
+    is_any = False
+    for name, measure in measures.items():
         if args.only and name not in args.only:
             continue
         print(name, file=sys.stderr)
-        more_rows, text = measure(comparison)
-        rows += more_rows
-        texts += text
-    if not rows:
+        comparison = Comparison(args)
+        comparison.measured = {}
+        for part in parts.values():
+            comparison.measured |= part["measured"]
+        rows, texts = measure(comparison)
+        if rows or texts:
+            is_any = True
+            parts[name] = told_of(comparison, rows, texts)
+            # After each part: a later one may fail.
+            written(kept, json.dumps(parts, indent=1) + "\n")
+            written(out, page(parts))
+    if not is_any:
         sys.exit("nothing could be compared: see the lines above, and README.md for what to install")
-    texts += floors(comparison)
-    lines = head(comparison) + ["| " + " | ".join(cells) + " |" for cells in rows] + [""] + texts
-    out = Path(args.out)
-    partial = out.with_name(out.name + ".part")
-    partial.write_text("\n".join(lines).rstrip() + "\n")
-    partial.rename(out)
-    print(f"wrote {out}", file=sys.stderr)
 
 
 if __name__ == "__main__":
