@@ -38,6 +38,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 {{ texels("x", 1) }}
 {{ texels("w", 2) }}
+{% set sources = 2 %}
 {% include "epilogue.wgsl" %}
 
 {% set grad = entry == "input_grad" %}

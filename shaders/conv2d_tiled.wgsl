@@ -27,6 +27,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+{% set sources = 2 %}
 {% include "epilogue.wgsl" %}
 
 {% set grad = entry == "input_grad" %}

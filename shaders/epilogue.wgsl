@@ -1,7 +1,9 @@
-{# What a convolution does with its sums before they are written: a divisor, bias, a second summand, an activation. #}
-{% set after = 3 + bias %}
+{# What a convolution does with its sums before they are written: a divisor, bias, a second summand, an activation. The
+   bindings of `sources` arguments come before. #}
+{% set first = sources + 1 %}
+{% set after = first + bias %}
 {% if bias %}
-@group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding({{ first }}) var<storage, read> b: array<vec4<f32>>;
 {% endif %}
 {% if residual %}
 @group(0) @binding({{ after }}) var<storage, read> residual: array<vec4<f32>>;

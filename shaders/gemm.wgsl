@@ -1,8 +1,8 @@
 // Products with a convolution weight whose taps stay apart, for rows of label windows. One panel per tap:
 //   nn   y[tap][row][j]  = sum over k of a[row][k] * w[tap][k][from + j]
-//   tn   dw[tap][k][from + j] = sum over rows of a[row][k] * d[tap][row][d_from + j]
+//   tn   dw[tap][k][from + j] (+)= sum over rows of a[row][k] * d[tap][row][d_from + j]
 //   nt   da[row][k] (+)= sum over taps and j of d[tap][row][d_from + j] * w[tap][k][from + j]
-// Of all taps, those from `first_tap` on take part; y and d hold them alone.
+// Of all taps, those from `first_tap` on take part; y and d hold them alone. Where it is batched, a has rows for each tap.
 // k runs over hidden channels, j over a block of output channels. nn: 4 rows x 4 columns an invocation; tn and nt: 4 k.
 {% include "prelude.wgsl" %}
 
@@ -39,7 +39,7 @@ fn {{ entry }}(
     let row = i / p.cols4 % tiles * 4u;
     let tap = i / (p.cols4 * tiles);
 {% for r in range(4) %}
-    let a_at{{ r }} = min(row + {{ r }}u, p.rows - 1u) * p.inner4;
+    let a_at{{ r }} = ({{ "tap * p.rows + " if batched }}min(row + {{ r }}u, p.rows - 1u)) * p.inner4;
     var sum{{ r }} = vec4<f32>();
 {% endfor %}
     var w_at = (p.first_tap + tap) * p.inner4 * 4u * p.w_stride + p.w_from + j;
@@ -66,7 +66,7 @@ fn {{ entry }}(
     var sum{{ s }} = vec4<f32>();
 {% endfor %}
     for (var row = 0u; row < p.rows; row++) {
-        let left = a[row * p.inner4 + k];
+        let left = a[({{ "tap * p.rows + " if batched }}row) * p.inner4 + k];
         let right = b[(tap * p.rows + row) * p.d_stride + p.d_from + j];
 {% for s in range(4) %}
         sum{{ s }} += left[{{ s }}] * right;
@@ -74,7 +74,7 @@ fn {{ entry }}(
     }
     let at = ((p.first_tap + tap) * p.inner4 + k) * 4u * p.w_stride + p.w_from + j;
 {% for s in range(4) %}
-    y[at + {{ s }}u * p.w_stride] = sum{{ s }};
+    y[at + {{ s }}u * p.w_stride] = sum{{ s }}{% if batched %} + select(vec4<f32>(), y[at + {{ s }}u * p.w_stride], p.accumulate != 0u){% endif %};
 {% endfor %}
 {% else %}
     let k = i % p.inner4;

@@ -2,7 +2,8 @@
 // owns {{ "vectors of columns" if entry == "tn" else "rows" }}, the other operand is loaded once for all lanes and shuffled, sums of four products come innermost.
 //   nn   y[tap][row][d_from + j] = sum over k of x[row][k] * w[tap][k][w_from + j]
 //   nt   y[row][k] (+)= sum over taps and j of x[tap][row][d_from + j] * w[tap][k][w_from + j]
-//   tn   y[tap][k][w_from + j] = sum over rows of x[row][k] * w[tap][row][d_from + j]
+//   tn   y[tap][k][w_from + j] (+)= sum over rows of x[row][k] * w[tap][row][d_from + j]
+// Where it is batched, x of nn and tn has rows for each tap.
 {% from "texels.wgsl" import texels %}
 {% include "prelude.wgsl" %}
 {% include "texels.wgsl" %}
@@ -73,7 +74,7 @@ fn {{ entry }}(
     for (var at = 0u; at < rows; at += 4u) {
 {% for j in range(loads) %}
         let row{{ j }} = at + ahead{{ j }};
-        let x{{ j }} = select(vec4<f32>(), x_at(min(row{{ j }}, rows - 1u) * x_row + x_lane{{ j }}), row{{ j }} < rows);
+        let x{{ j }} = select(vec4<f32>(), x_at(({{ "tap * rows + " if batched }}min(row{{ j }}, rows - 1u)) * x_row + x_lane{{ j }}), row{{ j }} < rows);
 {% endfor %}
 {% for k in range(4) %}
 {% for j in range(across) %}
@@ -96,7 +97,9 @@ fn {{ entry }}(
     if j{{ j }} < cols4 {
 {% for o in range(along * 4) %}
         if first_k + {{ o // 4 }}u < inner4 {
-            y[(((first_tap + tap) * inner4 + first_k) * 4u + {{ o }}u) * p.weight4 + p.w_from + j{{ j }}] = vec4<f32>(s{{ o }}_{{ j * 4 }}, s{{ o }}_{{ j * 4 + 1 }}, s{{ o }}_{{ j * 4 + 2 }}, s{{ o }}_{{ j * 4 + 3 }});
+            let at{{ o }} = (((first_tap + tap) * inner4 + first_k) * 4u + {{ o }}u) * p.weight4 + p.w_from + j{{ j }};
+            let sum{{ o }} = vec4<f32>(s{{ o }}_{{ j * 4 }}, s{{ o }}_{{ j * 4 + 1 }}, s{{ o }}_{{ j * 4 + 2 }}, s{{ o }}_{{ j * 4 + 3 }});
+            y[at{{ o }}] = sum{{ o }}{% if batched %} + select(vec4<f32>(), y[at{{ o }}], p.accumulate != 0u){% endif %};
         }
 {% endfor %}
     }
@@ -118,7 +121,7 @@ fn {{ entry }}(
     let depth = inner4;
     let x_first = 0u;
 {% for i in range(wide) %}
-    let x_base{{ i }} = x_lane{{ i }} * x_row;
+    let x_base{{ i }} = ({{ "tap * rows + " if batched }}x_lane{{ i }}) * x_row;
 {% endfor %}
 {% for j in range(loads) %}
     let at{{ j }} = {{ j * lanes }}u + lane;

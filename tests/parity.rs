@@ -126,7 +126,7 @@ fn check(name: &str) {
     let steps = (0..).take_while(|i| recorded.tensor(&format!("step{i}.in.label")).is_ok());
     let (_, rate) = case.settings.optim.rates(1);
     let farthest = 2.5 * rate * steps.count() as f64;
-    for gpu in common::gpus() {
+    for gpu in &common::gpus_and_filterings() {
         let answers = case.replay(gpu).unwrap();
         let (mut complaints, mut behind_flips) = (Vec::new(), Vec::new());
         let mut compared = 0;
@@ -175,8 +175,9 @@ fn check(name: &str) {
         }
         assert!(
             complaints.is_empty(),
-            "{:?}: {} of {compared} tensors are off:\n{}",
+            "{:?}, {:?}: {} of {compared} tensors are off:\n{}",
             gpu.family,
+            gpu.filtering,
             complaints.len(),
             complaints.join("\n")
         );

@@ -8,6 +8,7 @@ use naga::back::{hlsl, msl, spv};
 use spadework::gpu::shader::{Shader, Variant};
 use spadework::graph::Ty;
 use spadework::graph::plan::{Plan, Target};
+use spadework::ops::winograd::Filtering;
 use spadework::ops::{Family, all_cases};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ fn variants() -> BTreeMap<String, (Variant, usize)> {
             family,
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
+            filtering: Filtering::default(),
         };
         for case in all_cases() {
             let plan = Plan::new(&case_graph(&case), &target).unwrap();

@@ -268,6 +268,7 @@ mod tests {
             family: Family::Tiled,
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
+            filtering: crate::ops::winograd::Filtering::Chosen,
         };
         let plan = Plan::new(&graph, &target).unwrap();
         let steps = plan.steps.len();

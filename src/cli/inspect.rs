@@ -14,6 +14,7 @@ use spadework::graph::plan::Target;
 use spadework::model::cost::{DenseMacs, Memory, executed_macs};
 use spadework::model::kept::MOST_BYTES;
 use spadework::ops::Family;
+use spadework::ops::winograd::Filtering;
 use spadework::train::Checkpoint;
 use spadework::train::checkpoint::{Origin, Progress};
 use spadework::windows::IdMap;
@@ -123,6 +124,7 @@ fn target(adapter: Option<&str>) -> Result<Target> {
             family: Family::Tiled,
             workspace_bytes: gpu::WORKSPACE_BYTES,
             max_binding_bytes: 1 << 30,
+            filtering: Filtering::default(),
         }),
         (Err(error), _) => Err(error),
     }

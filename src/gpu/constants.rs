@@ -4,6 +4,7 @@ use super::{Executor, Store};
 use crate::Result;
 use crate::graph::Graph;
 use crate::graph::hoist::{Constant, hoist};
+use crate::graph::lower::lower;
 use crate::graph::plan::Plan;
 use crate::graph::rewrite::rewrite;
 
@@ -18,7 +19,8 @@ impl Executor {
         store: &mut Store,
         is_constant: impl Fn(&str) -> bool,
     ) -> Result<Self> {
-        let (rest, mut constants) = hoist(&rewrite(graph)?, is_constant)?;
+        let graph = lower(&rewrite(graph)?, &store.gpu().target())?;
+        let (rest, mut constants) = hoist(&graph, is_constant)?;
         constants.retain(|constant| store.buffer(&constant.name).is_err());
         let planned = Self::fill(&rest, store, &constants);
         if planned.is_err() {

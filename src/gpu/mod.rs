@@ -9,6 +9,7 @@ mod slice;
 pub mod store;
 
 use crate::graph::plan::Target;
+use crate::ops::winograd::Filtering;
 use crate::ops::{Family, texels};
 use crate::{Error, Result};
 use health::Health;
@@ -41,6 +42,8 @@ pub struct Gpu {
     pub family: Family,
     /// Whether long work pauses now and then, for a window that is drawn by the same processor.
     gives_way: Arc<AtomicBool>,
+    /// Which convolutions are done by Winograd's.
+    pub filtering: Filtering,
     pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
     health: Health,
 }
@@ -156,6 +159,7 @@ fn target(family: Family, limits: &wgpu::Limits) -> Target {
         max_binding_bytes: limits
             .max_storage_buffer_binding_size
             .min(limits.max_buffer_size),
+        filtering: Filtering::default(),
     }
 }
 
@@ -194,6 +198,20 @@ impl Gpu {
         Self::opened(device, queue, family, Health::default())
     }
 
+    /// The same device with another choice of convolutions; tests compare them this way.
+    pub fn with_filtering(&self, filtering: Filtering) -> Arc<Self> {
+        Arc::new(Self {
+            device: self.device.clone(),
+            queue: self.queue.clone(),
+            info: self.info.clone(),
+            family: self.family,
+            filtering,
+            gives_way: self.gives_way.clone(),
+            pipelines: Mutex::default(),
+            health: Health::default(),
+        })
+    }
+
     fn opened(
         device: wgpu::Device,
         queue: wgpu::Queue,
@@ -206,6 +224,7 @@ impl Gpu {
             queue,
             family,
             gives_way: Arc::default(),
+            filtering: Filtering::default(),
             pipelines: Mutex::default(),
             health,
         })
@@ -213,7 +232,10 @@ impl Gpu {
 
     /// What the planner must know.
     pub fn target(&self) -> Target {
-        target(self.family, &self.device.limits())
+        Target {
+            filtering: self.filtering,
+            ..target(self.family, &self.device.limits())
+        }
     }
 
     /// The pipeline of a variant, compiled at first use.

@@ -9,6 +9,7 @@ pub mod autodiff;
 pub mod dump;
 mod fold;
 pub mod hoist;
+pub mod lower;
 pub mod plan;
 pub mod rewrite;
 pub mod shape;

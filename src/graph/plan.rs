@@ -5,10 +5,12 @@
 //! Everything is sized for the worst content of the index buffers, so a plan never grows and its peak is known
 //! before the first step.
 
+use super::lower::lower;
 use super::rewrite::rewrite;
 use super::slots::{Interval, KEPT, assign};
 use super::{Graph, Source, Ty, ValueId};
 use crate::ops::texels::LAYER_BYTES;
+use crate::ops::winograd::Filtering;
 use crate::ops::{Family, Kernel, Op, Site};
 use crate::windows::Header;
 use crate::{Error, Result};
@@ -84,16 +86,18 @@ pub struct Target {
     pub workspace_bytes: usize,
     /// Largest storage binding.
     pub max_binding_bytes: u64,
+    /// Which convolutions are done by Winograd's.
+    pub filtering: Filtering,
 }
 
 impl Plan {
-    /// Rewrites and plans a graph.
+    /// Rewrites a graph, lowers it to the target and plans it.
     ///
     /// # Errors
     /// If a value exceeds the adapter's largest binding (the message names it and the ways out), or if state is read
     /// after it was updated.
     pub fn new(graph: &Graph, target: &Target) -> Result<Self> {
-        let graph = &rewrite(graph)?;
+        let graph = &lower(&rewrite(graph)?, target)?;
         let mut planner = Planner::new(graph, target);
         planner.place_leaves();
         for (index, live) in graph.live_nodes().into_iter().enumerate() {

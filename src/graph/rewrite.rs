@@ -34,7 +34,8 @@ pub fn rewrite(graph: &Graph) -> Result<Graph> {
         }
     }
     fold(graph, &mut nodes);
-    rebuild(graph, nodes.into_iter().flatten())
+    let nodes = nodes.into_iter().flatten();
+    rebuild(graph, nodes, |new, op, inputs| new.apply_all(op, inputs))
 }
 
 /// How many readers every value has; being kept counts as one.
@@ -85,8 +86,12 @@ fn join(
         })
 }
 
-/// A graph of these nodes, with the leaves, outputs and updates of the original.
-fn rebuild(graph: &Graph, nodes: impl Iterator<Item = Node>) -> Result<Graph> {
+/// A graph of what `apply` makes of these nodes, with the leaves, outputs and updates of the original.
+pub(super) fn rebuild(
+    graph: &Graph,
+    nodes: impl Iterator<Item = Node>,
+    apply: impl Fn(&mut Graph, Op, &[ValueId]) -> Result<Vec<ValueId>>,
+) -> Result<Graph> {
     let mut new = Graph::new();
     let mut places: Vec<Option<ValueId>> = vec![None; graph.values.len()];
     let place =
@@ -107,7 +112,7 @@ fn rebuild(graph: &Graph, nodes: impl Iterator<Item = Node>) -> Result<Graph> {
         let inputs = node.inputs.iter();
         let inputs = inputs.map(|&id| place(&mut new, &mut places, id));
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
-        let outputs = new.apply_all(node.op, &inputs)?;
+        let outputs = apply(&mut new, node.op, &inputs)?;
         for (old, new) in node.outputs.iter().zip(outputs) {
             places[old.0] = Some(new);
         }

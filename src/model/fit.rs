@@ -61,6 +61,7 @@ mod tests {
     use super::*;
     use crate::config::{LossConfig, ModelConfig};
     use crate::ops::Family;
+    use crate::ops::winograd::Filtering;
 
     fn training() -> Training {
         Training {
@@ -85,6 +86,7 @@ mod tests {
             family: Family::Tiled,
             workspace_bytes: 1 << 20,
             max_binding_bytes,
+            filtering: Filtering::default(),
         };
         let refused = Error::Device("too large".into());
         advise(refused, &training(), &target).to_string()
@@ -113,6 +115,7 @@ mod tests {
             family: Family::Tiled,
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
+            filtering: Filtering::default(),
         };
         let error = advise(Error::Usage("no".into()), &training(), &target);
         assert!(matches!(error, Error::Usage(text) if text == "no"));

@@ -348,11 +348,13 @@ impl KeptSynthesis {
 mod tests {
     use super::*;
     use crate::ops::Family;
+    use crate::ops::winograd::Filtering;
 
     const TARGET: Target = Target {
         family: Family::Tiled,
         workspace_bytes: 64 << 20,
         max_binding_bytes: 128 << 20,
+        filtering: Filtering::Chosen,
     };
 
     fn map(side: usize, n: usize, id: impl Fn(usize) -> u32) -> IdMap {

@@ -191,6 +191,15 @@ impl Operation for Conv2d {
         is_new.then_some(Self { epilogue, ..*self }.into())
     }
 
+    fn lower(
+        &self,
+        graph: &mut Graph,
+        inputs: &[ValueId],
+        target: &Target,
+    ) -> Result<Option<ValueId>> {
+        winograd::forward(self, graph, inputs, target)
+    }
+
     fn kernel(&self, site: &Site) -> Kernel {
         let has_bias = self.has_bias(site.inputs.len());
         let residual4 = self.epilogue.residual4(site.inputs);
@@ -238,7 +247,7 @@ pub struct Conv2dInputGrad {
 }
 
 impl Conv2dInputGrad {
-    fn epilogue(&self) -> Epilogue {
+    pub(super) fn epilogue(&self) -> Epilogue {
         Epilogue {
             divided: self.divided,
             residual: self.residual,
@@ -295,6 +304,15 @@ impl Operation for Conv2dInputGrad {
             ..self.clone()
         };
         (argument == 1 && !self.divided).then_some(divided.into())
+    }
+
+    fn lower(
+        &self,
+        graph: &mut Graph,
+        inputs: &[ValueId],
+        target: &Target,
+    ) -> Result<Option<ValueId>> {
+        winograd::input_grad(self, graph, inputs, target)
     }
 
     fn kernel(&self, site: &Site) -> Kernel {
@@ -372,6 +390,15 @@ impl Operation for Conv2dWeightGrad {
 
     fn grad(&self, _: &mut Graph, _: &Backward) -> Result<Vec<Option<ValueId>>> {
         Err(no_grad(self.name()))
+    }
+
+    fn lower(
+        &self,
+        graph: &mut Graph,
+        inputs: &[ValueId],
+        target: &Target,
+    ) -> Result<Option<ValueId>> {
+        winograd::weight_grad(self, graph, inputs, target)
     }
 
     fn kernel(&self, site: &Site) -> Kernel {

@@ -1,4 +1,5 @@
-//! Products of label-window rows with the taps of a convolution weight: the only multiplications a SPADE layer needs.
+//! Products of rows with the taps of a convolution weight: the only multiplications that a SPADE layer and Winograd's
+//! convolutions need.
 
 use super::kernel::{Binding, Dispatch, Family};
 use super::texels::{HEIGHT, Texels, WIDTH};
@@ -12,9 +13,9 @@ pub(crate) struct Block {
     pub taps: (usize, usize),
     /// Taps of the kernel.
     pub all_taps: usize,
-    /// Rows: distinct windows.
+    /// Rows: distinct windows, or tiles.
     pub rows: usize,
-    /// Hidden channels, in `vec4`.
+    /// Input channels, in `vec4`.
     pub inner4: usize,
     /// Output channels of the weight, in `vec4`.
     pub c4: usize,
@@ -26,6 +27,8 @@ pub(crate) struct Block {
     pub stride4: usize,
     /// Where in such a row this weight's block begins, in `vec4`.
     pub at4: usize,
+    /// Whether products and the weight's gradient have rows of their own for each tap.
+    pub is_batched: bool,
     /// Words of the workspace that holds the per-tap products, whatever the content of the window table.
     pub products_words: usize,
 }
@@ -43,7 +46,8 @@ impl Block {
     }
 
     fn hidden(&self, binding: Binding) -> Texels {
-        Texels::new(binding, self.rows, self.inner4)
+        let taps = if self.is_batched { self.taps.1 } else { 1 };
+        Texels::new(binding, taps * self.rows, self.inner4)
     }
 
     fn products_texels(&self, binding: Binding) -> Texels {
@@ -61,6 +65,7 @@ impl Block {
         accumulate: bool,
     ) -> Dispatch {
         Dispatch::new("gemm", entry)
+            .define("batched", u32::from(self.is_batched))
             .bind(&bindings)
             .items(items)
             .params(&[self.taps.1, self.rows, self.inner4, self.cols4])
@@ -85,6 +90,7 @@ impl Block {
         Dispatch::new("gemm_subgroup", entry)
             .define("lanes", lanes)
             .define("wide", wide as u32)
+            .define("batched", u32::from(self.is_batched))
             .bind_texels(operands[0])
             .bind_texels(operands[1])
             .bind(&[result])
@@ -112,12 +118,16 @@ impl Block {
         }
     }
 
-    /// `dw[tap][k][from + j] = sum over rows of a[row][k] * d[tap][row][at + j]`.
-    pub fn weight_grad(&self, a: Binding, d: Binding, dw: Binding) -> Dispatch {
+    /// `dw[tap][k][from + j] = sum over rows of a[row][k] * d[tap][row][at + j]`; what is batched can be added to `dw`.
+    pub fn weight_grad(&self, a: Binding, d: Binding, dw: Binding, accumulate: bool) -> Dispatch {
+        debug_assert!(
+            self.is_batched || !accumulate,
+            "only what is batched is added"
+        );
         match self.family {
             Family::Tiled => {
                 let items = self.taps.1 * self.inner4 * self.cols4;
-                self.plain("tn", items, [a, d, dw], false)
+                self.plain("tn", items, [a, d, dw], accumulate)
             }
             Family::Subgroup(lanes) => {
                 // By the weight, not the block: a variant must not depend on the content of a table.
@@ -125,7 +135,7 @@ impl Block {
                 let tiles = self.cols4.div_ceil(wide * lanes as usize);
                 let counts = [tiles, self.inner4.div_ceil(ALONG), self.taps.1];
                 let operands = [self.hidden(a), self.products_texels(d)];
-                self.lanes("tn", wide, counts, operands, dw, false)
+                self.lanes("tn", wide, counts, operands, dw, accumulate)
             }
         }
     }

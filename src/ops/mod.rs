@@ -23,9 +23,11 @@ pub mod state;
 pub mod tensor;
 pub mod texels;
 mod tree;
+pub mod winograd;
 
 use crate::Result;
 use crate::graph::autodiff::Backward;
+use crate::graph::plan::Target;
 use crate::graph::{Graph, Ty, ValueId};
 use crate::windows::Header;
 pub use kernel::{Binding, Dispatch, Family, Kernel, Site};
@@ -89,6 +91,14 @@ pub trait Operation {
     /// the joint operation are this one's and then that.
     fn absorb(&self, _result: Ty, _next: &Op, _argument: usize, _other: Option<Ty>) -> Option<Op> {
         None
+    }
+
+    /// Applies to a graph what computes this operation's only result faster on a target; `None` where nothing does.
+    ///
+    /// # Errors
+    /// If what takes its place does not fit, which is a bug.
+    fn lower(&self, _: &mut Graph, _inputs: &[ValueId], _: &Target) -> Result<Option<ValueId>> {
+        Ok(None)
     }
 
     /// For an operation whose first result is its first argument divided by its second result, a scalar: the operation
@@ -321,4 +331,7 @@ ops! {
     state::Average,
     state::Commit,
     state::Finite,
+    winograd::WinogradFilters,
+    winograd::WinogradConv,
+    winograd::WinogradFiltersGrad,
 }

@@ -277,6 +277,7 @@ fn gemm_block(
         cols4: block.1,
         stride4,
         at4,
+        is_batched: false,
         products_words: space.products,
     }
 }

@@ -1,7 +1,7 @@
 //! Golden values: a layer is built as a graph, differentiated, run by the references and on the device in every
 //! kernel family, and each result compared with what an independent float64 implementation stored.
 
-use super::{assert_close, gpus, max_abs, run_on};
+use super::{assert_close, gpus_and_filterings, max_abs, run_on};
 use safetensors::{Dtype, SafeTensors};
 use spadework::cpu;
 use spadework::graph::autodiff::gradients;
@@ -194,9 +194,9 @@ impl<'a> Check<'a> {
                 Tensor::Index(words) => drop(index.insert(name.clone(), words.clone())),
             }
         }
-        for gpu in gpus() {
+        for gpu in &gpus_and_filterings() {
             let got = run_on(gpu, &self.graph, &dense, &index);
-            self.compare(&format!("{:?}", gpu.family), |name| {
+            self.compare(&format!("{:?}, {:?}", gpu.family, gpu.filtering), |name| {
                 let want = self.want.iter().find(|(n, _)| n == name);
                 Tensor::from_device(want.unwrap().1.shape(), &got[name])
             });

@@ -7,6 +7,7 @@ use spadework::config::ModelConfig;
 use spadework::gpu::{Executor, Gpu, Store};
 use spadework::graph::plan::{Plan, Target};
 use spadework::graph::{Graph, Ty};
+use spadework::ops::winograd::Filtering;
 use spadework::ops::{Case, CaseInput, Family, Tensor};
 use spadework::windows::IdMap;
 use std::collections::{HashMap, HashSet};
@@ -24,6 +25,13 @@ pub fn gpus() -> &'static [Arc<Gpu>] {
         }
         gpus
     })
+}
+
+/// Those of [`gpus`], and the first with every convolution of 3x3 filters and stride 1 done by Winograd's, in tiles of
+/// either size.
+pub fn gpus_and_filterings() -> Vec<Arc<Gpu>> {
+    let tiled = [2, 4].map(|tile| gpus()[0].with_filtering(Filtering::Always(tile)));
+    gpus().iter().cloned().chain(tiled).collect()
 }
 
 /// Reproducible numbers, uniform in [0, 1).

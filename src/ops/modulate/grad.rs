@@ -85,8 +85,8 @@ impl ModulateGrad {
                     .items(rows[1] * width)
                     .param(block.1)
                     .params(&rows),
-                gemm(0).weight_grad(Input(5), Scratch(0), Output(2)),
-                gemm(block.1).weight_grad(Input(5), Scratch(0), Output(4)),
+                gemm(0).weight_grad(Input(5), Scratch(0), Output(2), false),
+                gemm(block.1).weight_grad(Input(5), Scratch(0), Output(4), false),
                 gemm(0).row_grad(Scratch(0), Input(6), Output(1), !is_first),
                 gemm(block.1).row_grad(Scratch(0), Input(8), Output(1), true),
             ]);

@@ -1,0 +1,264 @@
+//! Which convolutions are better done by Winograd's, and how.
+
+use super::{Tiling, WinogradConv, WinogradFilters, WinogradFiltersGrad, area};
+use crate::Result;
+use crate::graph::plan::Target;
+use crate::graph::{Graph, Shape, ValueId};
+use crate::ops::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
+use crate::ops::{Binding, Family, Texels, texels};
+
+/// Fewer pixels do not repay the transform of the filters: at 8x8 with 1024 channels it takes longer than the products
+/// spare, at 16x16 the whole takes 0.7 to 0.8 of the plain convolution's time.
+const FEWEST_PIXELS: usize = 256;
+/// From so many pixels on larger tiles gain more than their larger filters cost: 0.3 to 0.6 of the plain time.
+const PIXELS_FOR_FOUR: usize = 1024;
+/// Between fewer channels than these, the transforms of tiles cost more than their products spare.
+const FEWEST_CHANNELS: usize = 64;
+
+/// Which convolutions are done by Winograd's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Filtering {
+    /// Those that are faster so.
+    #[default]
+    Chosen,
+    /// None.
+    Never,
+    /// All that can be, in tiles of so many results a side, two or four: for tests and measurements.
+    Always(usize),
+}
+
+/// The tiles for a convolution between so many channels; none if it is better done as it stands. `[kh, kw]` and the
+/// stride are those of the plain convolution.
+fn tile(
+    target: &Target,
+    [kh, kw, stride]: [usize; 3],
+    [cin, cout]: [usize; 2],
+    y: Shape,
+) -> Option<usize> {
+    if [kh, kw, stride] != [3, 3, 1] {
+        return None;
+    }
+    match target.filtering {
+        Filtering::Chosen => {}
+        Filtering::Never => return None,
+        Filtering::Always(tile) => return Some(tile),
+    }
+    // The products of the tiled family are not fast enough to gain by it.
+    let is_lanes = matches!(target.family, Family::Subgroup(_));
+    if !is_lanes || cin.min(cout) < FEWEST_CHANNELS || y.rows() < FEWEST_PIXELS {
+        return None;
+    }
+    // Filters of many channels outgrow a binding.
+    let fits = |tile: usize| {
+        let rows = area(tile) * cin.next_multiple_of(4);
+        let columns = cout.div_ceil(4);
+        let layers = Texels::new(Binding::Input(1), rows, columns).layers();
+        let bytes = (rows * columns * 16) as u64;
+        bytes <= target.max_binding_bytes && layers <= texels::LAYERS as usize
+    };
+    let tiles = match y.rows() {
+        PIXELS_FOR_FOUR.. => [4, 2].as_slice(),
+        _ => &[2],
+    };
+    tiles.iter().copied().find(|&tile| fits(tile))
+}
+
+/// The convolution in another way, where that is faster.
+pub(crate) fn forward(
+    conv: &Conv2d,
+    graph: &mut Graph,
+    inputs: &[ValueId],
+    target: &Target,
+) -> Result<Option<ValueId>> {
+    let (x, w) = (graph.shape(inputs[0]), graph.shape(inputs[1]));
+    let Conv2d { pad, epilogue, .. } = *conv;
+    let y = Tiling::new(4, pad, x, w.c).y;
+    let Some(tile) = tile(target, [w.n, w.h, conv.stride], [x.c, w.c], y) else {
+        return Ok(None);
+    };
+    let filters = WinogradFilters {
+        tile,
+        mirrored: None,
+    };
+    let mut inputs = inputs.to_vec();
+    inputs[1] = graph.apply(filters, &[inputs[1]])?;
+    let conv = WinogradConv {
+        tile,
+        pad,
+        epilogue,
+    };
+    graph.apply(conv, &inputs).map(Some)
+}
+
+/// The gradient of a convolution's input in another way, where that is faster: dy meets the filters turned round.
+pub(crate) fn input_grad(
+    grad: &Conv2dInputGrad,
+    graph: &mut Graph,
+    inputs: &[ValueId],
+    target: &Target,
+) -> Result<Option<ValueId>> {
+    let w = graph.shape(inputs[1]);
+    let geometry = [w.n, w.h, grad.stride];
+    let chosen = tile(target, geometry, [w.c, grad.input.c], grad.input);
+    let (Some(tile), Some(pad)) = (chosen, 2_usize.checked_sub(grad.pad)) else {
+        return Ok(None);
+    };
+    let filters = WinogradFilters {
+        tile,
+        mirrored: Some(grad.input.c),
+    };
+    let mut inputs = inputs.to_vec();
+    inputs[1] = graph.apply(filters, &[inputs[1]])?;
+    let conv = WinogradConv {
+        tile,
+        pad,
+        epilogue: grad.epilogue(),
+    };
+    graph.apply(conv, &inputs).map(Some)
+}
+
+/// The gradient of a convolution's filters in another way, where that is faster.
+pub(crate) fn weight_grad(
+    grad: &Conv2dWeightGrad,
+    graph: &mut Graph,
+    inputs: &[ValueId],
+    target: &Target,
+) -> Result<Option<ValueId>> {
+    let [x, dy] = [inputs[0], inputs[1]].map(|id| graph.shape(id));
+    let geometry = [grad.kh, grad.kw, grad.stride];
+    let Some(tile) = tile(target, geometry, [x.c, dy.c], dy) else {
+        return Ok(None);
+    };
+    let grad = WinogradFiltersGrad {
+        tile,
+        pad: grad.pad,
+    };
+    graph.apply(grad, inputs).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu;
+    use crate::graph::Ty;
+    use crate::graph::lower::lower;
+    use crate::ops::epilogue::Epilogue;
+    use crate::ops::{Op, Tensor};
+    use std::collections::HashMap;
+
+    fn target(filtering: Filtering) -> Target {
+        Target {
+            family: Family::Subgroup(8),
+            workspace_bytes: 64 << 20,
+            max_binding_bytes: 128 << 20,
+            filtering,
+        }
+    }
+
+    fn wave(shape: Shape, seed: f64, cin: usize) -> Tensor {
+        let mut at = seed;
+        Tensor::from_fn(shape, |_, _, c, _| {
+            at += 1.0;
+            // Rows that pad the input channels of filters are zero.
+            if c < cin { (at * 0.7).sin() + 0.1 } else { 0.0 }
+        })
+    }
+
+    /// What a convolution and its gradients are, plain and in tiles.
+    fn compare(op: impl Into<Op>, inputs: &[(&str, Shape)], cin: usize, tile: usize) {
+        let op = op.into();
+        let mut graph = Graph::new();
+        let dense = |(name, shape): &(&str, Shape)| graph.input(name, Ty::Dense(*shape)).unwrap();
+        let ids: Vec<_> = inputs.iter().map(dense).collect();
+        let result = graph.apply(op.clone(), &ids).unwrap();
+        graph.output("result", result);
+        let values: HashMap<_, _> = inputs
+            .iter()
+            .zip(1..)
+            .map(|((name, shape), seed)| {
+                let cin = if *name == "w" { cin } else { usize::MAX };
+                (name.to_string(), wave(*shape, f64::from(seed), cin))
+            })
+            .collect();
+        let lowered = lower(&graph, &target(Filtering::Always(tile))).unwrap();
+        assert!(lowered.nodes().iter().all(|node| node.op != op), "{op:?}");
+        let [want, got] = [&graph, &lowered].map(|g| cpu::run(g, &values).outputs);
+        let pairs = want["result"].data().iter().zip(got["result"].data());
+        let error = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(error < 1e-10, "{op:?} with tiles of {tile}: {error}");
+    }
+
+    #[test]
+    fn tiles_give_the_convolution_and_its_gradients() {
+        let sizes = [
+            (Shape::new(2, 5, 7, 3), 6, 1),
+            (Shape::new(1, 4, 9, 5), 4, 0),
+            (Shape::new(1, 3, 3, 4), 7, 2),
+        ];
+        for ((x, cout, pad), tile) in sizes.iter().flat_map(|&size| [(size, 2), (size, 4)]) {
+            let (w, y) = (
+                Shape::weight(3, 3, x.c, cout),
+                Tiling::new(tile, pad, x, cout).y,
+            );
+            let (residual, divided) = (true, true);
+            let conv = Conv2d {
+                stride: 1,
+                pad,
+                epilogue: Epilogue {
+                    divided,
+                    residual,
+                    activation: None,
+                },
+            };
+            let (b, scalar) = (Shape::vector(cout), Shape::scalar());
+            let arguments = [("x", x), ("w", w), ("b", b), ("r", y), ("s", scalar)];
+            compare(conv, &arguments, x.c, tile);
+            compare(Conv2d::new(1, pad), &arguments[..2], x.c, tile);
+            let input = Conv2dInputGrad {
+                stride: 1,
+                pad,
+                input: x,
+                residual,
+                divided,
+            };
+            compare(
+                input,
+                &[("dy", y), ("w", w), ("r", x), ("s", scalar)],
+                x.c,
+                tile,
+            );
+            let weight = Conv2dWeightGrad {
+                stride: 1,
+                pad,
+                kh: 3,
+                kw: 3,
+            };
+            compare(weight, &[("x", x), ("dy", y)], x.c, tile);
+        }
+    }
+
+    #[test]
+    fn the_choice_depends_on_shape_and_device() {
+        let chosen =
+            |geometry, channels, y| tile(&target(Filtering::Chosen), geometry, channels, y);
+        let map = |side| Shape::new(1, side, side, 128);
+        assert_eq!(chosen([3, 3, 1], [512, 512], map(32)), Some(4));
+        assert_eq!(
+            chosen([3, 3, 1], [1024, 1024], map(32)),
+            Some(2),
+            "of 144 MiB in tiles of four"
+        );
+        assert_eq!(chosen([3, 3, 1], [1024, 1024], map(16)), Some(2));
+        assert_eq!(chosen([3, 3, 1], [1024, 1024], map(8)), None);
+        assert_eq!(chosen([3, 3, 1], [64, 3], map(256)), None);
+        assert_eq!(chosen([1, 1, 1], [512, 512], map(32)), None);
+        assert_eq!(chosen([3, 3, 2], [512, 512], map(32)), None);
+        let tiled = Target {
+            family: Family::Tiled,
+            ..target(Filtering::Chosen)
+        };
+        assert_eq!(tile(&tiled, [3, 3, 1], [512, 512], map(32)), None);
+        let never = target(Filtering::Never);
+        assert_eq!(tile(&never, [3, 3, 1], [512, 512], map(32)), None);
+    }
+}
