@@ -13,7 +13,12 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Distribution, Tensor};
 
 /// Input channels, output channels, side of the map.
-const LAYERS: [[usize; 3]; 4] = [[128, 256, 64], [1024, 1024, 16], [512, 256, 32], [64, 64, 128]];
+const LAYERS: [[usize; 3]; 4] = [
+    [128, 256, 64],
+    [1024, 1024, 16],
+    [512, 256, 32],
+    [64, 64, 128],
+];
 /// Runs before the clock counts.
 const WARM_UP: usize = 3;
 /// Runs that are timed at least.
@@ -44,7 +49,9 @@ fn main() {
             Wgpu::<f32, i32>::sync(&device).expect("the device lives");
             start.elapsed().as_secs_f64()
         };
-        (0..WARM_UP).for_each(|_| drop(run()));
+        for _ in 0..WARM_UP {
+            run();
+        }
         let (start, patience) = (Instant::now(), Duration::from_secs_f64(seconds));
         let mut times = Vec::new();
         while times.len() < FEWEST || start.elapsed() < patience {
