@@ -23,6 +23,10 @@ pub fn ui(ui: &mut Ui) -> bool {
     let mut open = true;
     let modal = Modal::new(Id::unique("keys")).frame(Frame::window(ui.style()));
     let modal = modal.show(ui.ctx(), |ui| {
+        // In small windows, or with large writing, it is scrolled.
+        let room = ui.ctx().content_rect().size() - vec2(64.0, 110.0);
+        let columns = 3.0 * COLUMN + 2.0 * GAP + 12.0;
+        ui.set_max_size(vec2(room.x.min(columns), room.y + 60.0));
         ui.horizontal(|ui| {
             ui.heading("Keyboard");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -32,9 +36,6 @@ pub fn ui(ui: &mut Ui) -> bool {
             });
         });
         ui.add_space(8.0);
-        // In small windows, or with large writing, it is scrolled.
-        let room = ui.ctx().content_rect().size() - vec2(64.0, 110.0);
-        ui.set_max_size(room + vec2(0.0, 60.0));
         // Where they do not all fit, two columns do, beside the scroll bar.
         let width = ((room.x - GAP) / 2.0 - 10.0).clamp(120.0, COLUMN);
         let scroll = ScrollArea::both().max_width(room.x).max_height(room.y);
@@ -64,6 +65,7 @@ pub fn list_ui<'a>(
     let modal = modal.show(ui.ctx(), |ui| {
         let room = ui.ctx().content_rect().size() - vec2(64.0, 110.0);
         ui.set_width(room.x.min(440.0));
+        ui.set_max_height(room.y + 60.0);
         ui.horizontal(|ui| {
             ui.heading("Keyboard");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -71,7 +73,6 @@ pub fn list_ui<'a>(
             });
         });
         ui.add_space(8.0);
-        ui.set_max_height(room.y + 60.0);
         let scroll = ScrollArea::vertical().max_height(room.y);
         scroll.show(ui, |ui| {
             // The scroll bar lies beside the keys.

@@ -155,3 +155,32 @@ fn words_give_way_to_buttons_with_large_writing() {
     let curves = window.get_by_label("Losses").rect();
     assert!(rects.last().unwrap().1.right() < curves.left());
 }
+
+#[test]
+fn lists_of_keys_stand_below_their_heading_and_within_it() {
+    fn check<A>(window: &Harness<A>, first: &str, last: &str) {
+        let rect = |name: &str| {
+            let labels = window.query_all_by(|node| {
+                let is_label = node.role() == accesskit::Role::Label;
+                is_label && node.value().as_deref() == Some(name)
+            });
+            // A list of keys has the key that shows it, too.
+            let rects = labels.map(|label| label.rect());
+            let topmost = rects.min_by(|a, b| a.top().total_cmp(&b.top()));
+            topmost.expect(name)
+        };
+        let heading = rect("Keyboard");
+        assert!(heading.bottom() <= rect(first).top(), "{first}");
+        let close = window.get_by_label("Close").rect();
+        assert!(rect(last).right() <= close.right(), "{last}");
+        assert!(rect(last).left() >= heading.left(), "{last}");
+    }
+    let mut painter = window();
+    key(&mut painter, Modifiers::NONE, Key::F1);
+    check(&painter, "File", "Right button, or Alt");
+    let dir = tempfile::tempdir().unwrap();
+    let (mut window, _events) = training(vec2(1280.0, 720.0), dir.path());
+    window.key_press(Key::F1);
+    window.run();
+    check(&window, "Training", "F2, F3, F4");
+}
