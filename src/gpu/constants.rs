@@ -1,16 +1,17 @@
 //! Plans over state that nothing changes any more: what depends on it alone is computed once and stays on the device.
 
 use super::{Executor, Store};
-use crate::Result;
 use crate::graph::Graph;
 use crate::graph::hoist::{Constant, hoist};
 use crate::graph::lower::lower;
 use crate::graph::plan::Plan;
 use crate::graph::rewrite::rewrite;
+use crate::{Error, Result};
 
 impl Executor {
     /// Plans a graph and computes what depends on constants alone, as far as the store lacks it. State is constant if
-    /// `is_constant` says so of its name; it is never to be written again.
+    /// `is_constant` says so of its name; it is never to be written again. Where the device has no memory for what was
+    /// computed, it is computed with each replay.
     ///
     /// # Errors
     /// If the device cannot hold the plan; then the store is as before but for zero buffers and memory to share.
@@ -27,7 +28,10 @@ impl Executor {
             // What was not computed must not be taken for it.
             constants.iter().for_each(|c| store.remove(&c.name));
         }
-        planned
+        match planned {
+            Err(Error::Device(_)) => Self::new(Plan::new(&graph, &store.gpu().target())?, store),
+            planned => planned,
+        }
     }
 
     fn fill(graph: &Graph, store: &mut Store, constants: &[Constant]) -> Result<Self> {
@@ -38,8 +42,9 @@ impl Executor {
             let mut once = Self::new(Plan::new(graph, &target)?, store)?;
             once.replay(store)?;
             once.copy(store, Constant::OUTPUT, name)?;
+            // Or the results of all would be on the device at once, beside the constants.
+            store.gpu().wait()?;
         }
-        store.gpu().wait()?;
         Ok(executor)
     }
 

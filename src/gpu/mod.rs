@@ -208,7 +208,7 @@ impl Gpu {
             filtering,
             gives_way: self.gives_way.clone(),
             pipelines: Mutex::default(),
-            health: Health::default(),
+            health: self.health.clone(),
         })
     }
 

@@ -14,7 +14,8 @@ pub(super) fn fold(graph: &Graph, nodes: &mut [Option<Node>]) {
         let (Some(divisor), &[quotient, scalar]) = (node.op.divisor(), &node.outputs[..]) else {
             continue;
         };
-        let is_kept = graph.outputs.iter().any(|(_, id)| *id == quotient);
+        let kept = |value| graph.outputs.iter().any(|(_, id)| *id == value);
+        let is_kept = kept(quotient) || kept(scalar);
         let Some(divided) = readers(nodes, quotient).filter(|_| !is_kept) else {
             continue;
         };
