@@ -7,12 +7,14 @@ use crate::graph::{Graph, Shape, ValueId};
 use crate::ops::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
 use crate::ops::{Binding, Family, Texels, texels};
 
-/// Fewer pixels do not repay the transform of the filters: at 8x8 with 1024 channels it takes longer than the products
-/// spare, at 16x16 the whole takes 0.7 to 0.8 of the plain convolution's time.
+/// Fewer pixels do not repay the transform of the filters. With 1024 channels and two busy cores, transform included, the
+/// whole takes 1.1 to 2.8 of the plain convolution's time at 8x8, and 0.7 to 0.9 at 16x16.
 const FEWEST_PIXELS: usize = 256;
-/// From so many pixels on larger tiles gain more than their larger filters cost: 0.3 to 0.6 of the plain time.
+/// From so many pixels on larger tiles gain more than their larger filters cost: 0.3 to 0.9 of the plain time, least with
+/// 128 and more channels at 64x64 and 128x128, most with 64 channels at 256x256 and 1024 at 32x32.
 const PIXELS_FOR_FOUR: usize = 1024;
-/// Between fewer channels than these, the transforms of tiles cost more than their products spare.
+/// The fewer channels, the more do transforms of tiles cost of what their products spare; fewer than these were not
+/// measured.
 const FEWEST_CHANNELS: usize = 64;
 
 /// Which convolutions are done by Winograd's.
