@@ -16,7 +16,7 @@ use crate::Result;
 use crate::gpu::Gpu;
 use crate::graph::plan::Plan;
 use crate::model::Inputs;
-use crate::model::cost::{synthesis_plan, training_plans};
+use crate::model::cost::{headers, synthesis_plan, training_plans};
 use crate::windows::IdMap;
 
 /// An adapter by its rates.
@@ -124,7 +124,7 @@ fn counted(
 ) -> Result<Line> {
     let mut steps: Vec<Vec<Work>> = Vec::new();
     for map in maps {
-        let headers = work::headers(inputs, map)?;
+        let headers = headers(inputs, map)?;
         steps.push(
             plans
                 .iter()

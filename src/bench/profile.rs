@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::gpu::{Clock, Gpu, Profile, Store};
 use crate::graph::Ty;
 use crate::graph::plan::{Plan, Step};
+use crate::model::cost::headers;
 use crate::model::generator::generator_params;
 use crate::model::{Feed, Keep, Look, Style, Synthesis, Trainer};
 use crate::state::StateDict;
@@ -98,7 +99,7 @@ pub fn picture(
     synthesis.profile(&mut store, map, &styles)?;
     let profiles = (0..rounds).map(|_| synthesis.profile(&mut store, map, &styles));
     let profiles = profiles.collect::<Result<Vec<_>>>()?;
-    let headers = work::headers(synthesis.inputs(), map)?;
+    let headers = headers(synthesis.inputs(), map)?;
     Ok(collected(
         "a picture",
         synthesis.plan(),
@@ -137,7 +138,7 @@ pub fn iteration(
     trainer.profile(&feed, rates)?;
     let profiles = (0..rounds).map(|_| trainer.profile(&feed, rates));
     let profiles = profiles.collect::<Result<Vec<_>>>()?;
-    let headers = work::headers(trainer.inputs(), map)?;
+    let headers = headers(trainer.inputs(), map)?;
     let [generator, discriminator] = trainer.plans();
     let of = |step: usize| {
         profiles

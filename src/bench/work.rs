@@ -5,12 +5,11 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
-use crate::Result;
-use crate::graph::plan::{Place, Plan, Step};
+use crate::graph::plan::{Plan, Step};
 use crate::graph::{Shape, Ty};
-use crate::model::Inputs;
+use crate::model::cost::headers_of;
 use crate::ops::Op;
-use crate::windows::{Header, IdMap};
+use crate::windows::Header;
 
 /// What has to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -77,30 +76,6 @@ fn packed_bytes(header: &Header) -> f64 {
     (f64::from(header[15]) + f64::from(header[1]) * f64::from(header[2])) * 4.0
 }
 
-/// Headers of the tables of a label map, by their names on the device.
-///
-/// # Errors
-/// If an id has no channel.
-pub fn headers(inputs: &Inputs, map: &IdMap) -> Result<HashMap<String, Header>> {
-    let tables = inputs.tables(map)?;
-    let named = inputs.table_names().zip(&tables);
-    let header = |(name, words): (String, &Vec<u32>)| Some((name, *words.first_chunk()?));
-    Ok(named.filter_map(header).collect())
-}
-
-/// The header of each argument of a step, by the names of tables.
-pub fn headers_of(
-    plan: &Plan,
-    step: &Step,
-    named: &HashMap<String, Header>,
-) -> Vec<Option<Header>> {
-    let header = |place: &Place| match place {
-        Place::Named(i) => named.get(&plan.named[*i].name).copied(),
-        _ => None,
-    };
-    step.inputs.iter().map(header).collect()
-}
-
 /// Work of every step of a plan.
 pub fn of_steps(plan: &Plan, named: &HashMap<String, Header>) -> Vec<Work> {
     let work = |step: &Step| {
@@ -116,7 +91,7 @@ mod tests {
     use crate::graph::shape::Windows;
     use crate::ops::conv2d::Conv2d;
     use crate::ops::labels::LabelRows;
-    use crate::windows::WindowTable;
+    use crate::windows::{IdMap, WindowTable};
 
     #[test]
     fn a_convolution_multiplies_for_each_pixel_and_moves_its_operands() {

@@ -2,10 +2,8 @@
 
 use super::{Executor, Store};
 use crate::graph::Graph;
-use crate::graph::hoist::{Constant, hoist};
-use crate::graph::lower::lower;
+use crate::graph::hoist::Constant;
 use crate::graph::plan::Plan;
-use crate::graph::rewrite::rewrite;
 use crate::{Error, Result};
 
 impl Executor {
@@ -20,24 +18,24 @@ impl Executor {
         store: &mut Store,
         is_constant: impl Fn(&str) -> bool,
     ) -> Result<Self> {
-        let graph = lower(&rewrite(graph)?, &store.gpu().target())?;
-        let (rest, mut constants) = hoist(&graph, is_constant)?;
+        let target = store.gpu().target();
+        let (plan, mut constants) = Plan::over_constants(graph, &target, is_constant)?;
         constants.retain(|constant| store.buffer(&constant.name).is_err());
-        let planned = Self::fill(&rest, store, &constants);
+        let planned = Self::fill(plan, store, &constants);
         if planned.is_err() {
             // What was not computed must not be taken for it.
             constants.iter().for_each(|c| store.remove(&c.name));
         }
         match planned {
-            Err(Error::Device(_)) => Self::new(Plan::new(&graph, &store.gpu().target())?, store),
+            Err(Error::Device(_)) => Self::new(Plan::new(graph, &target)?, store),
             planned => planned,
         }
     }
 
-    fn fill(graph: &Graph, store: &mut Store, constants: &[Constant]) -> Result<Self> {
+    fn fill(plan: Plan, store: &mut Store, constants: &[Constant]) -> Result<Self> {
         let target = store.gpu().target();
         // First, because its workspace is larger than those of the constants, which then share it.
-        let executor = Self::new(Plan::new(graph, &target)?, store)?;
+        let executor = Self::new(plan, store)?;
         for Constant { name, graph } in constants {
             let mut once = Self::new(Plan::new(graph, &target)?, store)?;
             once.replay(store)?;

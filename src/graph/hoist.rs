@@ -1,6 +1,7 @@
 //! What depends on constants alone, taken out of a graph: filters divided by their singular value need not be divided
 //! again for each picture.
 
+use super::rewrite::{leaf, rebuild};
 use super::{Graph, Node, Source, ValueId};
 use crate::Result;
 
@@ -25,41 +26,27 @@ impl Constant {
 /// Only if an operation does not fit its own arguments, which is a bug.
 pub fn hoist(graph: &Graph, is_constant: impl Fn(&str) -> bool) -> Result<(Graph, Vec<Constant>)> {
     let expressions = expressions(graph, is_constant);
-    let live = graph.live_nodes();
-    let stays = |(index, node): (usize, &Node)| {
-        live[index] && node.outputs.iter().any(|id| expressions[id.0].is_none())
+    let stays = |node: &Node| node.outputs.iter().any(|id| expressions[id.0].is_none());
+    let nodes = graph.nodes.iter().zip(graph.live_nodes());
+    let nodes = nodes.filter(|(node, live)| *live && stays(node));
+    let mut constants = Vec::new();
+    let leaf = |new: &mut Graph, id: ValueId| {
+        let value = &graph.values[id.0];
+        let (Source::Node(..), Some(name)) = (&value.source, &expressions[id.0]) else {
+            return leaf(graph, new, id);
+        };
+        let mut alone = graph.clone();
+        alone.outputs = vec![(Constant::OUTPUT.to_owned(), id)];
+        alone.updates.clear();
+        constants.push(Constant {
+            name: name.clone(),
+            graph: alone,
+        });
+        new.state(name, value.ty.shape())
     };
-    let nodes: Vec<&Node> = graph
-        .nodes
-        .iter()
-        .enumerate()
-        .filter_map(|(index, node)| stays((index, node)).then_some(node))
-        .collect();
-    let mut places: Vec<Option<ValueId>> = vec![None; graph.values.len()];
-    let mut hoisted = Hoisted {
-        from: graph,
-        expressions: &expressions,
-        rest: Graph::new(),
-        constants: Vec::new(),
-    };
-    for node in nodes {
-        let inputs = node.inputs.iter();
-        let inputs = inputs.map(|&id| hoisted.place(&mut places, id));
-        let inputs = inputs.collect::<Result<Vec<_>>>()?;
-        let outputs = hoisted.rest.apply_all(node.op.clone(), &inputs)?;
-        for (old, new) in node.outputs.iter().zip(outputs) {
-            places[old.0] = Some(new);
-        }
-    }
-    for (name, id) in &graph.outputs {
-        let id = hoisted.place(&mut places, *id)?;
-        hoisted.rest.output(name, id);
-    }
-    for &id in &graph.updates {
-        let id = hoisted.place(&mut places, id)?;
-        hoisted.rest.update(id);
-    }
-    Ok((hoisted.rest, hoisted.constants))
+    let nodes = nodes.map(|(node, _)| node.clone());
+    let rest = rebuild(graph, nodes, leaf, Graph::apply_all)?;
+    Ok((rest, constants))
 }
 
 /// For each value that depends on constants alone, what it is of them.
@@ -83,40 +70,6 @@ fn expressions(graph: &Graph, is_constant: impl Fn(&str) -> bool) -> Vec<Option<
         }
     }
     expressions
-}
-
-struct Hoisted<'a> {
-    from: &'a Graph,
-    expressions: &'a [Option<String>],
-    rest: Graph,
-    constants: Vec<Constant>,
-}
-
-impl Hoisted<'_> {
-    /// The value of the new graph that stands for one of the old.
-    fn place(&mut self, places: &mut [Option<ValueId>], id: ValueId) -> Result<ValueId> {
-        if let Some(place) = places[id.0] {
-            return Ok(place);
-        }
-        let value = &self.from.values[id.0];
-        let place = match (&value.source, &self.expressions[id.0]) {
-            (Source::Input(name), _) => self.rest.input(name, value.ty)?,
-            (Source::State(name), _) => self.rest.state(name, value.ty.shape())?,
-            (Source::Node(..), Some(name)) => {
-                let mut graph = self.from.clone();
-                graph.outputs = vec![(Constant::OUTPUT.to_owned(), id)];
-                graph.updates.clear();
-                self.constants.push(Constant {
-                    name: name.clone(),
-                    graph,
-                });
-                self.rest.state(name, value.ty.shape())?
-            }
-            (Source::Node(..), None) => unreachable!("nodes come in the order of execution"),
-        };
-        places[id.0] = Some(place);
-        Ok(place)
-    }
 }
 
 #[cfg(test)]

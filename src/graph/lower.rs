@@ -2,7 +2,7 @@
 
 use super::Graph;
 use super::plan::Target;
-use super::rewrite::rebuild;
+use super::rewrite::{leaf, rebuild};
 use crate::Result;
 
 /// The same outputs and updates by the operations that suit the target.
@@ -10,12 +10,12 @@ use crate::Result;
 /// # Errors
 /// Only if an operation does not fit what it takes the place of, which is a bug.
 pub fn lower(graph: &Graph, target: &Target) -> Result<Graph> {
-    rebuild(
-        graph,
-        graph.nodes.iter().cloned(),
-        |new, op, inputs| match op.lower(new, inputs, target)? {
+    let leaf = |new: &mut Graph, id| leaf(graph, new, id);
+    let nodes = graph.nodes.iter().cloned();
+    rebuild(graph, nodes, leaf, |new, op, inputs| {
+        match op.lower(new, inputs, target)? {
             Some(result) => Ok(vec![result]),
             None => new.apply_all(op, inputs),
-        },
-    )
+        }
+    })
 }

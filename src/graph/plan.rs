@@ -5,6 +5,7 @@
 //! Everything is sized for the worst content of the index buffers, so a plan never grows and its peak is known
 //! before the first step.
 
+use super::hoist::{Constant, hoist};
 use super::lower::lower;
 use super::rewrite::rewrite;
 use super::slots::{Interval, KEPT, assign};
@@ -97,7 +98,25 @@ impl Plan {
     /// If a value exceeds the adapter's largest binding (the message names it and the ways out), or if state is read
     /// after it was updated.
     pub fn new(graph: &Graph, target: &Target) -> Result<Self> {
-        let graph = &lower(&rewrite(graph)?, target)?;
+        Self::of(&lower(&rewrite(graph)?, target)?, target)
+    }
+
+    /// The same without what depends on constants alone: that is state of the plan, and told apart. State is constant if
+    /// `is_constant` says so of its name.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn over_constants(
+        graph: &Graph,
+        target: &Target,
+        is_constant: impl Fn(&str) -> bool,
+    ) -> Result<(Self, Vec<Constant>)> {
+        let (rest, constants) = hoist(&lower(&rewrite(graph)?, target)?, is_constant)?;
+        Ok((Self::of(&rest, target)?, constants))
+    }
+
+    /// Plans a graph as it stands.
+    fn of(graph: &Graph, target: &Target) -> Result<Self> {
         let mut planner = Planner::new(graph, target);
         planner.place_leaves();
         for (index, live) in graph.live_nodes().into_iter().enumerate() {

@@ -35,7 +35,8 @@ pub fn rewrite(graph: &Graph) -> Result<Graph> {
     }
     fold(graph, &mut nodes);
     let nodes = nodes.into_iter().flatten();
-    rebuild(graph, nodes, |new, op, inputs| new.apply_all(op, inputs))
+    let leaf = |new: &mut Graph, id| leaf(graph, new, id);
+    rebuild(graph, nodes, leaf, Graph::apply_all)
 }
 
 /// How many readers every value has; being kept counts as one.
@@ -86,25 +87,32 @@ fn join(
         })
 }
 
-/// A graph of what `apply` makes of these nodes, with the leaves, outputs and updates of the original.
+/// The leaf of a new graph that is one of the original's.
+pub(super) fn leaf(graph: &Graph, new: &mut Graph, id: ValueId) -> Result<ValueId> {
+    let value = &graph.values[id.0];
+    match &value.source {
+        Source::Input(name) => new.input(name, value.ty),
+        Source::State(name) => new.state(name, value.ty.shape()),
+        Source::Node(..) => unreachable!("nodes come in the order of execution"),
+    }
+}
+
+/// A graph of what `apply` makes of these nodes, with the outputs and updates of the original. What no node makes is what
+/// `leaf` makes of it, asked once for each value.
 pub(super) fn rebuild(
     graph: &Graph,
     nodes: impl Iterator<Item = Node>,
+    mut leaf: impl FnMut(&mut Graph, ValueId) -> Result<ValueId>,
     apply: impl Fn(&mut Graph, Op, &[ValueId]) -> Result<Vec<ValueId>>,
 ) -> Result<Graph> {
     let mut new = Graph::new();
     let mut places: Vec<Option<ValueId>> = vec![None; graph.values.len()];
-    let place =
+    let mut place =
         |new: &mut Graph, places: &mut Vec<Option<ValueId>>, id: ValueId| -> Result<ValueId> {
             if let Some(place) = places[id.0] {
                 return Ok(place);
             }
-            let value = &graph.values[id.0];
-            let leaf = match &value.source {
-                Source::Input(name) => new.input(name, value.ty)?,
-                Source::State(name) => new.state(name, value.ty.shape())?,
-                Source::Node(..) => unreachable!("nodes come in the order of execution"),
-            };
+            let leaf = leaf(new, id)?;
             places[id.0] = Some(leaf);
             Ok(leaf)
         };

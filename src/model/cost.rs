@@ -10,6 +10,7 @@ use super::synthesis::{Look, synthesis_graph};
 use crate::Result;
 use crate::config::Config;
 use crate::config::{ModelConfig, NetG};
+use crate::graph::Ty;
 use crate::graph::plan::{Place, Plan, Step, Target};
 use crate::windows::{Header, IdMap};
 use std::collections::{BTreeMap, HashMap};
@@ -117,8 +118,14 @@ impl Memory {
             batch_size: config.train.batch_size,
             vgg_divisor: None,
         };
+        let synthesis = synthesis_plan(model, target)?;
+        // Weights stay beside what is computed of them once.
+        let is_read = |name: &str| synthesis.named.iter().any(|named| named.name == name);
+        let params = generator_params(model);
+        let unread = params.specs().iter().filter(|spec| !is_read(&spec.name));
+        let unread_bytes: u64 = unread.map(|spec| Ty::Dense(spec.shape()).bytes()).sum();
         Ok(Self {
-            synthesis_bytes: bytes(&[synthesis_plan(model, target)?]),
+            synthesis_bytes: bytes(&[synthesis]) + unread_bytes,
             training_bytes: training_bytes(&training, target)?,
         })
     }
@@ -147,14 +154,40 @@ pub fn training_plans(training: &Training, target: &Target) -> Result<[Plan; 2]>
     ])
 }
 
-/// The plan of one picture, without tables of gamma and beta.
+/// The plan of one picture, without tables of gamma and beta, as a trained generator draws it.
 ///
 /// # Errors
 /// If the configuration cannot be used, or the target cannot hold the plan.
 pub fn synthesis_plan(model: &ModelConfig, target: &Target) -> Result<Plan> {
     let inputs = Inputs::synthesis(model, 1, model.latent());
-    let graph = synthesis_graph(model, &generator_params(model), &inputs, Look::default())?;
-    Plan::new(&graph, target)
+    let params = generator_params(model);
+    let graph = synthesis_graph(model, &params, &inputs, Look::default())?;
+    let is_constant = |name: &str| params.get(name).is_some();
+    Ok(Plan::over_constants(&graph, target, is_constant)?.0)
+}
+
+/// Headers of the tables of a label map, by their names on the device.
+///
+/// # Errors
+/// If an id has no channel.
+pub fn headers(inputs: &Inputs, map: &IdMap) -> Result<HashMap<String, Header>> {
+    let tables = inputs.tables(map)?;
+    let named = inputs.table_names().zip(&tables);
+    let header = |(name, words): (String, &Vec<u32>)| Some((name, *words.first_chunk()?));
+    Ok(named.filter_map(header).collect())
+}
+
+/// The header of each argument of a step, by the names of tables.
+pub fn headers_of(
+    plan: &Plan,
+    step: &Step,
+    named: &HashMap<String, Header>,
+) -> Vec<Option<Header>> {
+    let header = |place: &Place| match place {
+        Place::Named(i) => named.get(&plan.named[*i].name).copied(),
+        _ => None,
+    };
+    step.inputs.iter().map(header).collect()
 }
 
 /// Multiply-adds that the generator executes for one label map, its distinct windows computed once each.
@@ -164,18 +197,9 @@ pub fn synthesis_plan(model: &ModelConfig, target: &Target) -> Result<Plan> {
 pub fn executed_macs(config: &ModelConfig, map: &IdMap, target: &Target) -> Result<u64> {
     let inputs = Inputs::synthesis(config, 1, config.latent());
     let plan = synthesis_plan(config, target)?;
-    let tables = inputs.tables(map)?;
-    let headers: HashMap<String, Header> = inputs
-        .table_names()
-        .zip(&tables)
-        .filter_map(|(name, words)| Some((name, *words.first_chunk()?)))
-        .collect();
-    let header = |place: &Place| match place {
-        Place::Named(i) => headers.get(&plan.named[*i].name).copied(),
-        _ => None,
-    };
+    let named = headers(&inputs, map)?;
     let executed = |step: &Step| {
-        let headers: Vec<_> = step.inputs.iter().map(header).collect();
+        let headers = headers_of(&plan, step, &named);
         step.op
             .executed_macs(&step.input_types, &step.output_types, &headers)
     };
