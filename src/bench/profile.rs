@@ -10,12 +10,11 @@ use super::timing::median;
 use super::work::{self, Work};
 use crate::Result;
 use crate::config::Config;
-use crate::gpu::{Clock, Gpu, Profile, Store};
+use crate::gpu::{Clock, Gpu, Profile};
 use crate::graph::Ty;
 use crate::graph::plan::{Plan, Step};
 use crate::model::cost::headers;
-use crate::model::generator::generator_params;
-use crate::model::{Feed, Keep, Look, Style, Synthesis, Trainer};
+use crate::model::{Feed, Keep, Style, Synthesis, Trainer};
 use crate::state::StateDict;
 use crate::windows::{Header, IdMap};
 
@@ -78,17 +77,7 @@ pub fn picture(
     rounds: usize,
 ) -> Result<Report> {
     let model = &config.model;
-    let params = generator_params(model);
-    let mut store = Store::new(gpu.clone());
-    for spec in params.specs() {
-        store.create(&spec.name, Ty::Dense(spec.shape()))?;
-        store.write(&spec.name, &spec.find(&weights.tensors)?)?;
-    }
-    let look = Look {
-        fixed_weights: true,
-        ..Look::default()
-    };
-    let mut synthesis = Synthesis::new(&mut store, model, &params, map.n, model.latent(), look)?;
+    let (mut store, mut synthesis) = Synthesis::of_weights(gpu, model, weights, map.n)?;
     let styles = match model.use_vae {
         true => (0..map.n as u64)
             .map(|i| Style::random(model.z_dim, i))

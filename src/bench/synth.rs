@@ -8,11 +8,8 @@ use super::machine::{forget_peak, peak_bytes};
 use super::setting::Setting;
 use super::timing::{Patience, Timing, median, seconds};
 use crate::gpu::{Gpu, Store};
-use crate::graph::Ty;
 use crate::model::cost::DenseMacs;
-use crate::model::generator::generator_params;
-use crate::model::{Generator, Look, Style, Synthesis};
-use crate::state::StateDict;
+use crate::model::{Generator, Style, Synthesis};
 use crate::windows::IdMap;
 use crate::{Error, Result};
 
@@ -105,30 +102,6 @@ impl Samples {
     }
 }
 
-/// The generator without kept tables.
-struct Plain {
-    store: Store,
-    synthesis: Synthesis,
-}
-
-impl Plain {
-    fn new(gpu: &Arc<Gpu>, setting: &Setting, weights: &StateDict, batch: usize) -> Result<Self> {
-        let config = setting.model();
-        let params = generator_params(config);
-        let mut store = Store::new(gpu.clone());
-        for spec in params.specs() {
-            store.create(&spec.name, Ty::Dense(spec.shape()))?;
-            store.write(&spec.name, &spec.find(&weights.tensors)?)?;
-        }
-        let look = Look {
-            fixed_weights: true,
-            ..Look::default()
-        };
-        let synthesis = Synthesis::new(&mut store, config, &params, batch, config.latent(), look)?;
-        Ok(Self { store, synthesis })
-    }
-}
-
 /// Draws and times.
 ///
 /// # Errors
@@ -141,7 +114,7 @@ pub fn run(gpu: &Arc<Gpu>, setting: &Setting, options: &Options) -> Result<Repor
     let mut kept = None;
     for way in &options.ways {
         match way {
-            Way::Plain => plain = Some(Plain::new(gpu, setting, &weights, batch)?),
+            Way::Plain => plain = Some(Synthesis::of_weights(gpu, config, &weights, batch)?),
             Way::Kept => kept = Some(Generator::new(gpu, config.clone(), &weights)?),
         }
     }
@@ -159,7 +132,7 @@ pub fn run(gpu: &Arc<Gpu>, setting: &Setting, options: &Options) -> Result<Repor
     let mut fresh = setting.maps.len().div_ceil(batch);
     options.patience.rounds(|round| {
         let mut map = setting.batch(round * batch, batch);
-        if let Some(Plain { store, synthesis }) = &mut plain {
+        if let Some((store, synthesis)) = &mut plain {
             let styles = styles(round);
             let taken = seconds(|| synthesis.pictures(store, &map, &styles).map(drop))?;
             whole.add(taken, synthesis.executed_macs(), 0);
@@ -204,7 +177,7 @@ pub fn run(gpu: &Arc<Gpu>, setting: &Setting, options: &Options) -> Result<Repor
         .iter()
         .filter_map(|(what, samples)| samples.line(what, batch, dense_gmac));
     let [height, width] = config.output();
-    let plain_bytes = plain.as_ref().map_or(0, |plain| plain.store.bytes());
+    let plain_bytes = plain.as_ref().map_or(0, |(store, _)| store.bytes());
     Ok(Report {
         picture: [width, height],
         ngf: config.ngf,
@@ -220,7 +193,7 @@ pub fn run(gpu: &Arc<Gpu>, setting: &Setting, options: &Options) -> Result<Repor
 
 /// Draws something else, so that everything is compiled.
 fn warm_up(
-    plain: &mut Option<Plain>,
+    plain: &mut Option<(Store, Synthesis)>,
     kept: &mut Option<Generator>,
     setting: &Setting,
     batch: usize,
@@ -228,7 +201,7 @@ fn warm_up(
 ) -> Result<()> {
     let mut blank = setting.batch(0, batch);
     blank.ids.fill(0);
-    if let Some(Plain { store, synthesis }) = plain {
+    if let Some((store, synthesis)) = plain {
         synthesis.pictures(store, &blank, styles)?;
     }
     if let Some(generator) = kept {

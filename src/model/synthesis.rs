@@ -56,6 +56,17 @@ pub(super) fn synthesis_graph(
     Ok(net.graph)
 }
 
+/// A store of weights, named as in a checkpoint.
+fn weights_on_device(gpu: &Arc<Gpu>, params: &Params, weights: &StateDict) -> Result<Store> {
+    let mut store = Store::new(gpu.clone());
+    for spec in params.specs() {
+        let values = spec.find(&weights.tensors)?;
+        store.create(&spec.name, crate::graph::Ty::Dense(spec.shape()))?;
+        store.write(&spec.name, &values)?;
+    }
+    Ok(store)
+}
+
 /// The longest side of a picture.
 const MAX_SIDE: usize = 1 << 14;
 
@@ -86,6 +97,26 @@ impl Synthesis {
             Inputs::synthesis(config, n, latent),
             look,
         )
+    }
+
+    /// Plans pictures of `n` label maps by a trained generator without kept tables, in a store of its weights.
+    ///
+    /// # Errors
+    /// If a tensor is missing, or the device cannot hold the plan.
+    pub fn of_weights(
+        gpu: &Arc<Gpu>,
+        config: &ModelConfig,
+        weights: &StateDict,
+        n: usize,
+    ) -> Result<(Store, Self)> {
+        let params = generator_params(config);
+        let mut store = weights_on_device(gpu, &params, weights)?;
+        let look = Look {
+            fixed_weights: true,
+            ..Look::default()
+        };
+        let synthesis = Self::new(&mut store, config, &params, n, config.latent(), look)?;
+        Ok((store, synthesis))
     }
 
     /// Plans pictures of what `inputs` reads.
@@ -218,12 +249,7 @@ impl Generator {
         if has_encoder {
             params.extend(encoder_params(&config));
         }
-        let mut store = Store::new(gpu.clone());
-        for spec in params.specs() {
-            let values = spec.find(&weights.tensors)?;
-            store.create(&spec.name, crate::graph::Ty::Dense(spec.shape()))?;
-            store.write(&spec.name, &values)?;
-        }
+        let store = weights_on_device(gpu, &params, weights)?;
         Ok(Self {
             config,
             params,
