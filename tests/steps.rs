@@ -1,4 +1,4 @@
-//! Training steps as transactions: what goes wrong changes nothing, and what goes right is reproducible.
+//! Training steps as transactions: what goes wrong changes nothing or is told, and what goes right is reproducible.
 
 mod common;
 
@@ -168,6 +168,93 @@ fn bad_numbers_change_nothing() {
     );
     step(&mut trainer, 0.5).unwrap();
     assert!(bits(&trainer.weights().unwrap()) != bits(&before));
+}
+
+/// Weights with which losses are finite, but not the gradients of two weights of the layer that runs first: its hidden
+/// activations are as large as a number can be, and nothing is made of them.
+fn overflowing(state: &StateDict) -> StateDict {
+    let mut state = state.clone();
+    let mut fill = |name: &str, value: f32| {
+        let tensor = state.tensors.get_mut(name).unwrap();
+        tensor.data.fill(value);
+    };
+    let layer = "G.head_0.norm_0";
+    fill(&format!("{layer}.mlp_shared.0.bias"), 3e38);
+    for head in ["mlp_gamma", "mlp_beta"] {
+        fill(&format!("{layer}.{head}.weight"), 0.0);
+    }
+    state
+}
+
+#[test]
+fn a_bad_gradient_stops_its_weight_and_all_after_it() {
+    let mut good = trainer();
+    step(&mut good, 0.5).unwrap();
+    let (before, moments) = (
+        overflowing(&good.weights().unwrap()),
+        good.moments().unwrap(),
+    );
+    let updates = good.updates();
+    let [mut early, mut late] = [Keep::Losses, Keep::Everything].map(|keep| {
+        let mut trainer = Trainer::new(&common::gpus()[0], training(), keep).unwrap();
+        trainer.load(&before, "").unwrap();
+        trainer.load_moments(&moments, &updates).unwrap();
+        let loss = LossConfig {
+            lambda_feat: 1e6,
+            ..LossConfig::default()
+        };
+        trainer.weigh(&loss).unwrap();
+        trainer
+    });
+    let error = step(&mut early, 0.5).unwrap_err().to_string();
+    let said = error.contains("update 2 of the generator: a gradient is not finite");
+    assert!(said && error.contains("have changed"), "{error}");
+    assert!(!early.is_between_iterations());
+    assert_eq!(early.updates(), updates);
+    let after = early.weights().unwrap();
+    let changed = |name: &str| before.tensors[name] != after.tensors[name];
+    // From the picture to the labels, and not what comes after what is bad, or waits for the verdict on all.
+    for name in [
+        "conv_img.weight",
+        "up_0.conv_0.weight_orig",
+        "head_0.conv_0.bias",
+    ] {
+        assert!(changed(&format!("G.{name}")), "{name}");
+    }
+    let waits = |name: &&String| {
+        let ends = ["_u", "_v", "running_mean", "running_var"];
+        let starts = ["D.", "ema.", "G.fc.", "G.head_0.norm_0."];
+        ends.iter().any(|end| name.ends_with(end))
+            || starts.iter().any(|start| name.starts_with(start))
+    };
+    for name in before.tensors.keys().filter(waits) {
+        assert!(!changed(name), "{name}");
+    }
+    let mut values = after.tensors.values().flat_map(|tensor| &tensor.data);
+    assert!(values.all(|x| x.is_finite()));
+    let error = step(&mut early, 0.5).unwrap_err().to_string();
+    assert!(error.contains("load a checkpoint"), "{error}");
+    assert!(bits(&early.weights().unwrap()) == bits(&after));
+    // Where gradients are kept, all of them are known before anything changes.
+    let error = step(&mut late, 0.5).unwrap_err().to_string();
+    let said = error.contains("a gradient is not finite");
+    assert!(said && error.contains("the update was not made"), "{error}");
+    assert!(bits(&late.weights().unwrap()) == bits(&before));
+    assert!(late.moments().unwrap() == moments && late.is_between_iterations());
+}
+
+/// When weights change within a step makes no difference to what they become.
+#[test]
+fn kept_gradients_change_no_bit() {
+    let [early, late] = [Keep::Losses, Keep::Everything].map(|keep| {
+        let mut trainer = Trainer::new(&common::gpus()[0], training_of_styles(), keep).unwrap();
+        trainer.initialise(7).unwrap();
+        trainer.start_average().unwrap();
+        let losses: Vec<_> = (0..2).map(|_| step(&mut trainer, 0.5).unwrap()).collect();
+        let moments = trainer.moments().unwrap();
+        (losses, bits(&trainer.weights().unwrap()), moments)
+    });
+    assert!(early == late);
 }
 
 fn continues_bit_for_bit(training: Training, styles: &[Style]) {

@@ -11,9 +11,11 @@ mod fold;
 pub mod hoist;
 pub mod lower;
 pub mod plan;
+mod recompute;
 pub mod rewrite;
 pub mod shape;
 mod slots;
+mod updates;
 
 use crate::ops::Op;
 use crate::{Error, Result};
@@ -176,6 +178,19 @@ impl Graph {
     /// Values kept for reading, with their names.
     pub fn outputs(&self) -> &[(String, ValueId)] {
         &self.outputs
+    }
+
+    /// The same with other nodes over these values, in the order given. Nothing can be applied to it any more.
+    fn with_nodes(&self, nodes: Vec<Node>) -> Self {
+        let mut new = self.clone();
+        for (index, node) in nodes.iter().enumerate() {
+            for (i, id) in node.outputs.iter().enumerate() {
+                new.values[id.0].source = Source::Node(index, i);
+            }
+        }
+        new.nodes = nodes;
+        new.applied.clear();
+        new
     }
 
     /// Which nodes are needed for the outputs and updates.

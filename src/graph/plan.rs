@@ -1,15 +1,19 @@
 //! From a graph to a plan: which nodes run, in which order, and in which memory.
 //!
-//! Nodes run in the order they were appended. A value occupies a slot from its node to its last reader; see
-//! `slots` for which. One slot is one buffer, because one dispatch may not bind a buffer both to read and to write.
+//! Nodes run in the order they were appended, but for updates, which run as early as they can (see `updates`), and for
+//! what is computed again where it is read late (see `recompute`). A value occupies a slot from its node to its last
+//! reader; see `slots` for which. One slot is one buffer, because one dispatch may not bind a buffer both to read and to
+//! write.
 //! Everything is sized for the worst content of the index buffers, so a plan never grows and its peak is known
 //! before the first step.
 
 use super::hoist::{Constant, hoist};
 use super::lower::lower;
+use super::recompute::recompute;
 use super::rewrite::rewrite;
 use super::slots::{Interval, KEPT, assign};
-use super::{Graph, Source, Ty, ValueId};
+use super::updates::early;
+use super::{Graph, Node, Source, Ty, ValueId};
 use crate::ops::texels::LAYER_BYTES;
 use crate::ops::winograd::Filtering;
 use crate::ops::{Family, Kernel, Op, Site};
@@ -115,14 +119,20 @@ impl Plan {
         Ok((Self::of(&rest, target)?, constants))
     }
 
-    /// Plans a graph as it stands.
+    /// Orders and places a graph that suits the target.
     fn of(graph: &Graph, target: &Target) -> Result<Self> {
+        let graph = early(graph);
+        // Before anything is computed from the sizes: kernels count in 32 bits.
+        let mut nodes = graph.nodes.iter();
+        nodes.try_for_each(|node| target.check(&graph, node))?;
+        let graph = &recompute(&graph, |graph, node| {
+            let scratch = kernel(graph, node, target).scratch;
+            scratch.iter().map(|&words| words as u64 * 4).sum()
+        });
         let mut planner = Planner::new(graph, target);
         planner.place_leaves();
-        for (index, live) in graph.live_nodes().into_iter().enumerate() {
-            if live {
-                planner.place_node(index)?;
-            }
+        for index in 0..graph.nodes.len() {
+            planner.place_node(index)?;
         }
         let slots = planner.assign_slots();
         let place =
@@ -164,6 +174,19 @@ impl Plan {
 }
 
 impl Target {
+    /// Refuses a node whose arguments or results one dispatch could not bind.
+    fn check(&self, graph: &Graph, node: &Node) -> Result<()> {
+        let mut values = node.inputs.iter().chain(&node.outputs);
+        values.try_for_each(|&id| {
+            let ty = graph.ty(id);
+            let what = || match &graph.values[id.0].source {
+                Source::Node(..) => format!("result {ty} of {}", node.op.name()),
+                _ => graph.label(id),
+            };
+            self.check_binding(ty.bytes(), what)
+        })
+    }
+
     /// Refuses what one dispatch could not bind.
     fn check_binding(&self, bytes: u64, what: impl Fn() -> String) -> Result<()> {
         if bytes <= self.max_binding_bytes {
@@ -176,6 +199,25 @@ impl Target {
             self.max_binding_bytes >> 20,
         )))
     }
+}
+
+/// Types of the arguments and results of a node.
+fn types(graph: &Graph, node: &Node) -> [Vec<Ty>; 2] {
+    [&node.inputs, &node.outputs].map(|ids| ids.iter().map(|&id| graph.ty(id)).collect())
+}
+
+/// What a node runs in the worst case.
+fn kernel(graph: &Graph, node: &Node, target: &Target) -> Kernel {
+    let [inputs, outputs] = types(graph, node);
+    let header = |ty: &Ty| matches!(ty, Ty::Windows(_)).then(|| ty.windows().worst_header());
+    let headers: Vec<Option<Header>> = inputs.iter().map(header).collect();
+    node.op.kernel(&Site {
+        inputs: &inputs,
+        outputs: &outputs,
+        headers: &headers,
+        family: target.family,
+        workspace_bytes: target.workspace_bytes,
+    })
 }
 
 /// What each texture must hold at most.
@@ -203,9 +245,8 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(graph: &'a Graph, target: &'a Target) -> Self {
-        let live = graph.live_nodes();
         let mut last_use = vec![0; graph.values.len()];
-        for (index, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+        for (index, node) in graph.nodes.iter().enumerate() {
             for id in &node.inputs {
                 last_use[id.0] = index;
             }
@@ -227,11 +268,9 @@ impl<'a> Planner<'a> {
 
     /// Gives every leaf that something running reads its named buffer.
     fn place_leaves(&mut self) {
-        let live = self.graph.live_nodes();
-        let nodes = self.graph.nodes.iter().zip(live);
+        let nodes = self.graph.nodes.iter();
         let mut used: Vec<ValueId> = nodes
-            .filter(|(_, live)| *live)
-            .flat_map(|(node, _)| node.inputs.iter().copied())
+            .flat_map(|node| node.inputs.iter().copied())
             .chain(self.graph.outputs.iter().map(|(_, id)| *id))
             .collect();
         used.sort();
@@ -254,34 +293,14 @@ impl<'a> Planner<'a> {
 
     fn place_node(&mut self, index: usize) -> Result<()> {
         let node = &self.graph.nodes[index];
-        let types = |ids: &[ValueId]| ids.iter().map(|&id| self.graph.ty(id)).collect::<Vec<_>>();
-        let (input_types, output_types) = (types(&node.inputs), types(&node.outputs));
-        // Before anything is computed from the sizes: kernels count in 32 bits.
-        for &id in node.inputs.iter().chain(&node.outputs) {
-            let ty = self.graph.ty(id);
-            let what = || match &self.graph.values[id.0].source {
-                Source::Node(..) => format!("result {ty} of {}", node.op.name()),
-                _ => self.graph.label(id),
-            };
-            self.target.check_binding(ty.bytes(), what)?;
-        }
         if let Some(&stale) = node.inputs.iter().find(|id| self.updated[id.0]) {
             return Err(Error::Shape {
                 op: node.op.name(),
                 message: format!("reads {} after its update", self.graph.label(stale)),
             });
         }
-        let headers: Vec<Option<Header>> = input_types
-            .iter()
-            .map(|ty| matches!(ty, Ty::Windows(_)).then(|| ty.windows().worst_header()))
-            .collect();
-        let kernel = node.op.kernel(&Site {
-            inputs: &input_types,
-            outputs: &output_types,
-            headers: &headers,
-            family: self.target.family,
-            workspace_bytes: self.target.workspace_bytes,
-        });
+        let [input_types, output_types] = types(self.graph, node);
+        let kernel = kernel(self.graph, node, self.target);
         let inputs: Vec<_> = node.inputs.iter().map(|id| self.places[id.0]).collect();
         let outputs = self.place_outputs(index);
         let scratch: Vec<_> = kernel
@@ -295,7 +314,7 @@ impl<'a> Planner<'a> {
         self.free_after(index);
         self.steps.push(Step {
             op: node.op.clone(),
-            is_dynamic: headers.iter().any(Option::is_some),
+            is_dynamic: input_types.iter().any(|ty| matches!(ty, Ty::Windows(_))),
             input_types,
             output_types,
             inputs,

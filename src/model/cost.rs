@@ -220,6 +220,67 @@ mod tests {
     use crate::config::Upsampling;
     use crate::model::params::Role;
 
+    /// A wide network for small pictures, so that weights take more memory than activations.
+    fn wide() -> Training {
+        Training {
+            model: ModelConfig {
+                label_nc: 3,
+                ngf: 32,
+                ndf: 4,
+                spade_hidden: 8,
+                crop_size: 64,
+                ..ModelConfig::default()
+            },
+            loss: Default::default(),
+            betas: (0.5, 0.999),
+            ema: None,
+            batch_size: 1,
+            vgg_divisor: None,
+        }
+    }
+
+    fn target() -> Target {
+        Target {
+            family: crate::ops::Family::Tiled,
+            workspace_bytes: 1 << 20,
+            max_binding_bytes: 1 << 30,
+            filtering: crate::ops::winograd::Filtering::Never,
+        }
+    }
+
+    #[test]
+    fn nothing_reads_a_weight_after_its_update() {
+        let mut weights = 0;
+        for plan in training_plans(&wide(), &target()).unwrap() {
+            let is_update = |step: &&Step| matches!(step.op, crate::ops::Op::Adam(_));
+            weights += plan.steps.iter().filter(is_update).count();
+            for (i, step) in plan.steps.iter().enumerate() {
+                let later = &plan.steps[i + 1..];
+                for place in step.outputs.iter().filter(|_| is_update(&step)) {
+                    assert!(later.iter().all(|step| !step.inputs.contains(place)));
+                }
+            }
+        }
+        let params = wide().params();
+        assert_eq!(weights, params.trained("").count());
+    }
+
+    #[test]
+    fn gradients_share_memory_unless_they_are_kept() {
+        let (training, params) = (wide(), wide().params());
+        let [shared, kept] = [Keep::Losses, Keep::Everything].map(|keep| {
+            let graph = training.generator_step(&params, keep).unwrap();
+            Plan::new(&graph, &target()).unwrap().slot_bytes()
+        });
+        let trained = params.trained("G.");
+        let gradients: u64 = trained.map(|spec| Ty::Dense(spec.shape()).bytes()).sum();
+        assert!(
+            kept > gradients,
+            "{kept} bytes for gradients of {gradients}"
+        );
+        assert!(shared < gradients / 2, "{shared} of {gradients} bytes");
+    }
+
     /// Table 3 of the paper has 79 million parameters for the decoder with label concatenation, 96 for SPADE's.
     #[test]
     fn the_baseline_is_as_large_as_published() {

@@ -1,7 +1,6 @@
 //! A graph under construction, with the parameters it reads and the state it will change.
 //!
-//! State is written at the end of a step, behind the verdict that all losses and gradients are finite, so that one
-//! replay is one atomic step: layers only note what is to be committed.
+//! State is written behind the verdict that numbers are finite: layers only note what is to be committed.
 
 use super::params::Params;
 use crate::config::ModelConfig;

@@ -3,7 +3,13 @@
 //!
 //! Both steps run all networks in training mode, so running statistics and singular vectors of each advance twice an
 //! iteration. With an encoder each step draws its styles with noise of its own, and one optimiser trains encoder and
-//! generator. What a step changes it changes at its end, if every loss and gradient turned out finite.
+//! generator.
+//!
+//! Numbers that are not finite stop a step. Losses and new statistics are looked at before anything changes. Then each
+//! weight is updated as soon as its gradient is there, is finite, and nothing reads the old weight any more, so that
+//! gradients share memory; a bad gradient stops its own weight and all after it. Statistics, singular vectors and averages
+//! change at the end, if all was good. Where gradients are to be read they are all kept, and then all of them decide
+//! before anything changes.
 
 use super::discriminator::{Verdict, discriminator_params, discriminators};
 use super::encoder::{Code, draw, encoder, encoder_params};
@@ -26,6 +32,8 @@ use crate::ops::state::{Average, Commit, Finite};
 
 /// State that is 1 until a loss or gradient is not finite; while it is 0 no other state changes.
 pub const FINITE: &str = "finite";
+/// Output that is 1 if losses and new statistics are finite; [`FINITE`] is that, and that all gradients are.
+pub const SOUND: &str = "sound";
 /// Input that holds the share of the newest weights in their moving average.
 pub const SHARE: &str = "share";
 /// Input that holds the number one: what always takes place.
@@ -55,6 +63,13 @@ pub enum Keep {
     Losses,
     /// Logits, features and gradients as well, at the price of memory for all of them.
     Everything,
+}
+
+impl Keep {
+    /// Whether a weight changes before the gradients of others are known.
+    pub fn updates_early(self) -> bool {
+        self == Self::Losses
+    }
 }
 
 impl Training {
@@ -293,7 +308,7 @@ impl Training {
         }
     }
 
-    /// Gradients of the weighted sum of losses, the verdict whether all is finite, and behind it every change of state.
+    /// Gradients of the weighted sum of losses, verdicts on all numbers, and behind them every change of state.
     fn finish(
         &self,
         mut net: Net,
@@ -302,6 +317,20 @@ impl Training {
         losses: &[(&'static str, ValueId)],
         keep: Keep,
     ) -> Result<Graph> {
+        let commits = net.commits().to_vec();
+        let graph = &mut net.graph;
+        let mut finite = graph.state(FINITE, Shape::scalar())?;
+        let checked = losses.iter().map(|&(_, loss)| loss);
+        for value in checked.chain(commits.iter().map(|&(_, new)| new)) {
+            finite = graph.apply(Finite {}, &[finite, value])?;
+        }
+        // A copy, because the flag itself goes on.
+        let copy = Scale { factor: Real(1.0) };
+        let sound = graph.apply(copy.clone(), &[finite])?;
+        graph.output(SOUND, sound);
+        for &(name, loss) in losses {
+            graph.output(&format!("loss.{name}"), loss);
+        }
         let networks = Self::trained(step).iter();
         let trained: Vec<_> = networks.flat_map(|n| params.trained(n)).collect();
         let mut values = Vec::new();
@@ -315,37 +344,40 @@ impl Training {
             seeds.push((loss, net.graph.input(&factor_name(name), scalar)?));
         }
         let grads = gradients(&mut net.graph, &seeds, &values)?;
-        let mut finite = net.graph.state(FINITE, Shape::scalar())?;
-        let checked = losses.iter().map(|&(_, loss)| loss);
-        let commits = net.commits().to_vec();
-        let committed = commits.iter().map(|&(_, new)| new);
-        let all = checked.chain(grads.iter().copied().flatten());
-        for value in all.chain(committed).collect::<Vec<_>>() {
-            finite = net.apply(Finite {}, &[finite, value])?;
-        }
-        for &(name, loss) in losses {
-            net.graph.output(&format!("loss.{name}"), loss);
+        let names = trained.iter().map(|spec| spec.name.as_str());
+        let learned = names.zip(values).zip(grads);
+        let mut learned: Vec<Learned> = learned
+            .filter_map(|((name, value), grad)| grad.map(|grad| (name, value, grad)))
+            .collect();
+        let graph = &mut net.graph;
+        match keep {
+            Keep::Losses => by_readiness(graph, &mut learned),
+            Keep::Everything => {
+                for &(name, _, grad) in &learned {
+                    graph.output(&format!("grad.{name}"), grad);
+                    finite = graph.apply(Finite {}, &[finite, grad])?;
+                }
+            }
         }
         let mut changed = Vec::new();
-        for ((spec, value), grad) in trained.iter().zip(values).zip(grads) {
-            let Some(grad) = grad else { continue };
-            if keep == Keep::Everything {
-                net.graph.output(&format!("grad.{}", spec.name), grad);
+        for (name, value, grad) in learned {
+            if keep.updates_early() {
+                finite = graph.apply(Finite {}, &[finite, grad])?;
             }
-            let written = self.adam(&mut net.graph, step, &spec.name, [value, grad, finite])?;
-            changed.push((spec.name.clone(), written));
+            let written = self.adam(graph, step, name, [value, grad, finite])?;
+            changed.push((name.to_owned(), written));
         }
         for (state, new) in commits {
-            let written = net.apply(Commit {}, &[state, new, finite])?;
-            net.graph.update(written);
-            changed.push((net.graph.label(state), written));
+            let written = graph.apply(Commit {}, &[state, new, finite])?;
+            graph.update(written);
+            changed.push((graph.label(state), written));
         }
         if self.ema.is_some() && step == "G" {
-            follow(&mut net.graph, &changed, finite)?;
+            follow(graph, &changed, finite)?;
         }
-        // A copy, because the other step goes on with the flag itself.
-        let verdict = net.apply(Scale { factor: Real(1.0) }, &[finite])?;
-        net.graph.output(FINITE, verdict);
+        // The other step goes on with the flag.
+        let verdict = graph.apply(copy, &[finite])?;
+        graph.output(FINITE, verdict);
         Ok(net.graph)
     }
 
@@ -383,6 +415,18 @@ impl Training {
             eps: Real(1e-8),
         }
     }
+}
+
+/// A weight by its name, and its gradient.
+type Learned<'a> = (&'a str, ValueId, ValueId);
+
+/// Sorts weights by when they may change: when their gradient is there and nothing that was applied reads the old weight
+/// any more.
+fn by_readiness(graph: &Graph, learned: &mut [Learned]) {
+    learned.sort_by_cached_key(|(_, value, grad)| {
+        let mut nodes = graph.nodes().iter();
+        nodes.rposition(|node| node.inputs.contains(value) || node.outputs.contains(grad))
+    });
 }
 
 /// Moves the averages of the generator after what changed, given by name.

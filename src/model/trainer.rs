@@ -10,7 +10,7 @@ use super::inputs::{Inputs, padded};
 use super::net::{average, has_average};
 use super::params::{Counter, ParamSpec, Params, Role};
 use super::step::{
-    FINITE, Keep, SHARE, Training, factor_name, first_moment, hyper_name, second_moment,
+    FINITE, Keep, SHARE, SOUND, Training, factor_name, first_moment, hyper_name, second_moment,
 };
 use super::style::{Encoded, Style};
 use super::synthesis::{Look, Synthesis};
@@ -63,6 +63,8 @@ struct Step {
     losses: Vec<(&'static str, usize)>,
     /// Which scalar tells whether all numbers were finite.
     verdict: usize,
+    /// Which scalar tells whether losses and statistics were.
+    sound: usize,
     /// Scalars of the last replay.
     scalars: Vec<f32>,
     /// Updates so far.
@@ -80,6 +82,10 @@ pub struct Trainer {
     counters: BTreeMap<String, i64>,
     /// Whether the generator has taken a step that the discriminator has not answered yet.
     is_halfway: bool,
+    /// Whether weights change one after the other within a step.
+    updates_early: bool,
+    /// Whether an update ended at a gradient that is not finite, when weights before it had changed already.
+    is_torn: bool,
 }
 
 impl Trainer {
@@ -114,6 +120,8 @@ impl Trainer {
             generator,
             discriminator,
             is_halfway: false,
+            updates_early: keep.updates_early(),
+            is_torn: false,
         };
         trainer.write_factors()?;
         Ok(trainer)
@@ -196,9 +204,11 @@ impl Trainer {
     /// One iteration: the generator's step, then the discriminator's.
     ///
     /// # Errors
-    /// If a loss or gradient is not finite: then the step in question changed nothing. If the batch does not fit, or
-    /// the device was lost.
+    /// If a loss or gradient is not finite. A loss stops the step in question before it changes anything, and so does a
+    /// gradient where they are kept ([`Keep`]). Otherwise weights whose gradients came before have changed: the message
+    /// says so, and this trainer takes no step any more. If the batch does not fit, or the device was lost.
     pub fn step(&mut self, feed: &Feed, schedule: Schedule) -> Result<Losses> {
+        self.refuse_torn()?;
         // All of it is refused or accepted before anything runs, so a wrong batch changes nothing.
         self.upload(feed)?;
         if schedule.generator.is_some() {
@@ -233,6 +243,7 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn profile(&mut self, feed: &Feed, rates: (f64, f64)) -> Result<[Profile; 2]> {
+        self.refuse_torn()?;
         self.upload(feed)?;
         self.upload_noise("G", feed.noise[0])?;
         self.upload_noise("D", feed.noise[1])?;
@@ -248,9 +259,20 @@ impl Trainer {
         Ok(profiles)
     }
 
-    /// Whether the state is that between two iterations: not if the last one failed after the generator's step.
+    /// Whether the state is that between two iterations: not if the last one failed after the generator's step or in the
+    /// middle of an update.
     pub fn is_between_iterations(&self) -> bool {
-        !self.is_halfway
+        !self.is_halfway && !self.is_torn
+    }
+
+    fn refuse_torn(&self) -> Result<()> {
+        match self.is_torn {
+            false => Ok(()),
+            true => Err(Error::NonFinite(
+                "an update before stopped at a gradient that is not finite, with some weights changed and others not:                  load a checkpoint into a new trainer"
+                    .into(),
+            )),
+        }
     }
 
     /// Fits the submissions to the speed of the iteration just done.
@@ -282,9 +304,20 @@ impl Trainer {
             let list: Vec<_> = own.map(|(name, v)| format!("{name} {v}")).collect();
             self.store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;
             let name = ["generator", "discriminator"][usize::from(is_discriminator)];
+            let is_sound = step.scalars[step.sound] == 1.0;
+            let what = ["loss or statistic", "gradient"][usize::from(is_sound)];
+            self.is_torn |= is_sound && self.updates_early;
+            let since = match self.is_torn {
+                false => {
+                    "the update was not made, and weights, moments and statistics are as they were before it"
+                }
+                true => {
+                    "the update stopped there, and weights whose gradients came before it have changed, so that nothing \
+                     is saved of it"
+                }
+            };
             return Err(Error::NonFinite(format!(
-                "update {} of the {name}: a loss or gradient is not finite ({}); the update was not made, and weights, \
-                 moments and statistics are as they were before it",
+                "update {} of the {name}: a {what} is not finite ({}); {since}",
                 step.updates + 1,
                 list.join(", ")
             )));
@@ -472,6 +505,7 @@ impl Step {
             network,
             losses: losses.iter().map(loss).collect::<Result<_>>()?,
             verdict: place(FINITE)?,
+            sound: place(SOUND)?,
             executor,
             scalars: Vec::new(),
             updates: 0,
