@@ -5,6 +5,7 @@
 //! section, and hold for both.
 //! Names are the official option names where there is one.
 
+mod bytes;
 mod flags;
 mod idle;
 mod model;
@@ -12,6 +13,7 @@ mod norm;
 mod preset;
 mod training;
 
+pub use bytes::Bytes;
 pub use flags::{ConfigFlags, DataFlags};
 pub use model::{
     ENCODER_LAYERS, InitConfig, InitType, ModelConfig, NetG, SpectralInit, Upsampling,
@@ -54,7 +56,7 @@ const SHARED: [(&str, &str); 5] = [
 ];
 
 /// What may change when a run goes on: how long, how watched, and where its files lie now.
-const CHANGEABLE: [(&str, &str); 20] = [
+const CHANGEABLE: [(&str, &str); 21] = [
     ("optim", "niter"),
     ("optim", "niter_decay"),
     ("train", "display_freq"),
@@ -67,6 +69,7 @@ const CHANGEABLE: [(&str, &str); 20] = [
     ("train", "html"),
     ("train", "recalibrate"),
     ("train", "workers"),
+    ("train", "memory_limit"),
     ("loss", "vgg_weights"),
     ("data", "dir"),
     ("data", "image_dir"),

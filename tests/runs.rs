@@ -607,6 +607,59 @@ fn numbers_out_of_bounds_stop_training_with_the_iteration() {
     }
 }
 
+/// What is told is what is taken, by what it is for; what is more than a limit is refused with what would fit.
+#[test]
+fn memory_is_told_and_kept_within_a_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let train = |batch: usize, limit: &str| {
+        let options = OPTIONS.replace("--batch-size 2", &format!("--batch-size {batch}"));
+        let line = format!(
+            "train --out {} {options} --max-steps 1 --memory-limit {limit}",
+            out.display()
+        );
+        let output = run(&line);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), error)
+    };
+    let (code, error) = train(4, "6GiB");
+    assert_eq!(code, Some(0), "{error}");
+    let told = error.lines().find(|line| line.starts_with("memory: "));
+    let told = told.expect("memory is told").to_owned();
+    for part in [
+        "weights",
+        "moments",
+        "activations and gradients",
+        "sample sheets",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let text = std::fs::read_to_string(out.join("sessions.jsonl")).unwrap();
+    let session: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let parts = session["memory"].as_object().unwrap().values();
+    let sum: u64 = parts.map(|bytes| bytes.as_u64().unwrap()).sum();
+    let total = session["device_bytes"].as_u64().unwrap();
+    assert_eq!(sum, total);
+    // A byte less than that is too little for the sheets, half of it for the batch.
+    std::fs::remove_dir_all(&out).unwrap();
+    let (code, error) = train(4, &format!("{}B", total - 1));
+    assert_eq!(code, Some(4), "{error}");
+    assert!(error.contains("display_freq = 0"), "{error}");
+    let sheets = session["memory"]["sheets"].as_u64().unwrap();
+    let (code, error) = train(4, &format!("{}B", total - sheets - 1));
+    assert_eq!(code, Some(4), "{error}");
+    for part in ["weights", "memory_limit", "batch_size = 2 would take"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let (code, error) = train(4, "1KiB");
+    assert_eq!(code, Some(4), "{error}");
+    assert!(error.contains("no smaller setting fits"), "{error}");
+    let (code, error) = train(4, "6G");
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("6GiB"), "{error}");
+    assert!(!out.exists(), "what is refused leaves nothing behind");
+}
+
 #[test]
 fn the_page_of_a_failed_run_rests() {
     let dir = tempfile::tempdir().unwrap();

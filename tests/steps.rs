@@ -243,6 +243,21 @@ fn a_bad_gradient_stops_its_weight_and_all_after_it() {
     assert!(late.moments().unwrap() == moments && late.is_between_iterations());
 }
 
+#[test]
+fn planned_memory_is_what_is_taken() {
+    for training in [training(), training_of_styles()] {
+        let trainer = trainer_of(training);
+        let told = trainer.footprint();
+        assert_eq!(told.total(), trainer.bytes());
+        assert!(
+            [told.average, told.moments, told.inputs, told.results]
+                .iter()
+                .all(|&x| x > 0)
+        );
+        assert_eq!(told.sheets, 0);
+    }
+}
+
 /// When weights change within a step makes no difference to what they become.
 #[test]
 fn kept_gradients_change_no_bit() {

@@ -361,6 +361,7 @@ mod tests {
         let session = |step| Started {
             adapter: format!("adapter {step}"),
             device_bytes: 1 << 20,
+            memory: Default::default(),
             pictures: 10,
             batches_per_epoch: 5,
             epochs: 2,

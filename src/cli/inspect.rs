@@ -207,11 +207,12 @@ fn text(report: &Report) -> String {
     match &report.memory {
         Some(memory) => line(format!(
             "memory: {} MiB to synthesise and {} more at most for tables kept, {} MiB to train in batches of {} without \
-             the perceptual loss",
+             the perceptual loss ({})",
             mib(memory.synthesis_bytes),
             mib(MOST_BYTES),
             mib(memory.training_bytes),
-            report.config.train.batch_size
+            report.config.train.batch_size,
+            memory.training
         )),
         None => line(format!(
             "memory: {}",

@@ -204,6 +204,7 @@ impl Console {
             started.batches_per_epoch,
             started.epochs
         ));
+        self.line(&format!("memory: {}", started.memory));
         if started.step > 0 {
             self.line(&format!("going on after iteration {}", started.step));
         }

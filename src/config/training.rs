@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::usage;
+use super::{Bytes, usage};
 use crate::Result;
 
 /// The adversarial loss.
@@ -193,6 +193,10 @@ pub struct TrainConfig {
     /// Pictures in a batch.
     #[arg(long, value_name = "N")]
     pub batch_size: usize,
+    /// Most memory to take on the device, such as 6GiB or 1500MiB; more is refused at once, with what would fit.
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<Bytes>,
     /// Seed of everything random.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: u64,
@@ -232,6 +236,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             batch_size: 1,
+            memory_limit: None,
             seed: 0,
             display_freq: 1000,
             samples: 4,

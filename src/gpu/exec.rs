@@ -97,12 +97,7 @@ impl Executor {
 
     /// Buffers of the plan's slots: its own for what is read after a replay, shared ones for the rest.
     fn allocate(plan: &Plan, store: &mut Store) -> Result<Vec<wgpu::Buffer>> {
-        let kept = |slot| {
-            plan.outputs
-                .iter()
-                .any(|(.., place)| *place == Place::Slot(slot))
-        };
-        let (own, shared): (Vec<usize>, Vec<usize>) = (0..plan.slots.len()).partition(|&s| kept(s));
+        let (own, shared) = plan.kept_and_shared_slots();
         let sizes: Vec<u64> = shared.iter().map(|&slot| plan.slots[slot]).collect();
         let mut slots: Vec<(usize, wgpu::Buffer)> =
             shared.into_iter().zip(store.workspace(&sizes)?).collect();
@@ -117,9 +112,8 @@ impl Executor {
 
     /// Bytes of what is read after a replay; everything else is in the store.
     pub fn own_bytes(&self) -> u64 {
-        let slots = self.plan.slots.iter().enumerate();
-        let own = slots.filter(|(slot, _)| is_kept(&self.plan, *slot));
-        own.map(|(_, bytes)| bytes).sum()
+        let (own, _) = self.plan.kept_and_shared_slots();
+        own.into_iter().map(|slot| self.plan.slots[slot]).sum()
     }
 
     /// The plan.
@@ -426,12 +420,6 @@ fn place_of(step: &Step, binding: Binding) -> Place {
         Binding::Scratch(i) => step.scratch[i],
         Binding::Texels(i) => Place::Texels(i),
     }
-}
-
-/// Whether a slot holds something that is read after a replay.
-fn is_kept(plan: &Plan, slot: usize) -> bool {
-    let mut outputs = plan.outputs.iter();
-    outputs.any(|(.., place)| *place == Place::Slot(slot))
 }
 
 fn bind_key(step: &Step, dispatch: &Dispatch) -> BindKey {

@@ -1,8 +1,8 @@
 //! Buffers shared by name among plans: inputs that the host writes, and state that stays on the device.
 
 use super::{Gpu, TexelMemory};
-use crate::graph::Ty;
 use crate::graph::plan::{Named, Plan};
+use crate::graph::{Ty, reuse};
 use crate::ops::Tensor;
 use crate::windows::{Header, check_packed};
 use crate::{Error, Result};
@@ -118,24 +118,18 @@ impl Store {
     /// # Errors
     /// If the device is out of memory.
     pub fn workspace(&mut self, sizes: &[u64]) -> Result<Vec<wgpu::Buffer>> {
-        let mut order: Vec<usize> = (0..sizes.len()).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(sizes[i]));
-        let mut unused: Vec<wgpu::Buffer> = self.workspace.clone();
-        unused.sort_by_key(|buffer| std::cmp::Reverse(buffer.size()));
-        let mut taken = vec![None; sizes.len()];
-        for i in order {
-            let fits = unused.iter().rposition(|buffer| buffer.size() >= sizes[i]);
-            taken[i] = Some(match fits {
-                Some(at) => unused.remove(at),
-                None => {
-                    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-                    let buffer = self.gpu.buffer("workspace", sizes[i], usage)?;
-                    self.workspace.push(buffer.clone());
-                    buffer
-                }
-            });
-        }
-        Ok(taken.into_iter().flatten().collect())
+        let have: Vec<u64> = self.workspace.iter().map(wgpu::Buffer::size).collect();
+        let found = reuse(&have, sizes).into_iter().zip(sizes);
+        let buffer = |(found, &bytes): (Option<usize>, &u64)| {
+            if let Some(at) = found {
+                return Ok(self.workspace[at].clone());
+            }
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+            let buffer = self.gpu.buffer("workspace", bytes, usage)?;
+            self.workspace.push(buffer.clone());
+            Ok(buffer)
+        };
+        found.map(buffer).collect()
     }
 
     /// One texture for each number of layers, shared like [`Store::workspace`].

@@ -20,6 +20,7 @@ mod updates;
 use crate::ops::Op;
 use crate::{Error, Result};
 pub use shape::{Shape, Ty};
+pub(crate) use slots::reuse;
 use std::collections::HashMap;
 
 /// Handle of a value in its graph.

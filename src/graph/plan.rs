@@ -156,6 +156,15 @@ impl Plan {
         self.slots.iter().sum::<u64>() + layers * LAYER_BYTES
     }
 
+    /// Slots that are read after a replay, and those that plans which run one after another may share.
+    pub fn kept_and_shared_slots(&self) -> (Vec<usize>, Vec<usize>) {
+        let is_kept = |slot: &usize| {
+            let mut outputs = self.outputs.iter();
+            outputs.any(|(.., place)| *place == Place::Slot(*slot))
+        };
+        (0..self.slots.len()).partition(is_kept)
+    }
+
     /// Multiply-adds of one replay by the shapes; window tables count as if every pixel had its own window.
     pub fn macs(&self) -> u64 {
         let cost = |s: &Step| s.op.cost(&s.input_types, &s.output_types).macs;

@@ -56,6 +56,21 @@ pub(super) fn assign(intervals: &[Interval]) -> (Vec<usize>, Vec<u64>) {
     )
 }
 
+/// For each size wanted, which of the buffers there are it may take, each once: the smallest that is large enough, where
+/// there is one. The largest chooses first.
+pub(crate) fn reuse(have: &[u64], wanted: &[u64]) -> Vec<Option<usize>> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(wanted[i]));
+    let mut unused: Vec<usize> = (0..have.len()).collect();
+    unused.sort_by_key(|&i| std::cmp::Reverse(have[i]));
+    let mut found = vec![None; wanted.len()];
+    for i in order {
+        let fits = unused.iter().rposition(|&at| have[at] >= wanted[i]);
+        found[i] = fits.map(|at| unused.remove(at));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +90,15 @@ mod tests {
         let (assigned, slots) = assign(&intervals);
         assert_eq!(assigned[0], assigned[2]);
         assert_eq!(slots.iter().sum::<u64>(), 1008);
+    }
+
+    #[test]
+    fn buffers_are_taken_once_and_by_who_fits_best() {
+        assert_eq!(
+            reuse(&[8, 64, 32], &[16, 40, 40, 1]),
+            [Some(2), Some(1), None, Some(0)]
+        );
+        assert_eq!(reuse(&[], &[1]), [None]);
     }
 
     #[test]

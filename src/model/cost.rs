@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use super::blocks::sizes;
+use super::footprint::Footprint;
 use super::generator::generator_params;
 use super::inputs::Inputs;
+use super::params::Params;
 use super::step::{Keep, Training};
 use super::synthesis::{Look, synthesis_graph};
 use crate::Result;
@@ -13,7 +15,7 @@ use crate::config::{ModelConfig, NetG};
 use crate::graph::Ty;
 use crate::graph::plan::{Place, Plan, Step, Target};
 use crate::windows::{Header, IdMap};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// Multiply-adds of the dense generator for one picture. The first four are convolutions of the label map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -101,6 +103,8 @@ pub struct Memory {
     pub synthesis_bytes: u64,
     /// For training with the configuration's batch size, without the perceptual loss.
     pub training_bytes: u64,
+    /// The same by what it is for.
+    pub training: Footprint,
 }
 
 impl Memory {
@@ -124,19 +128,22 @@ impl Memory {
         let params = generator_params(model);
         let unread = params.specs().iter().filter(|spec| !is_read(&spec.name));
         let unread_bytes: u64 = unread.map(|spec| Ty::Dense(spec.shape()).bytes()).sum();
+        let training = footprint(&training, target)?;
         Ok(Self {
-            synthesis_bytes: bytes(&[synthesis]) + unread_bytes,
-            training_bytes: training_bytes(&training, target)?,
+            synthesis_bytes: Footprint::of(&[&synthesis]).total() + unread_bytes,
+            training_bytes: training.total(),
+            training,
         })
     }
 }
 
-/// Bytes on the device that a training takes.
+/// What a training takes on the device.
 ///
 /// # Errors
 /// If the configuration cannot be used, or the target cannot hold a plan.
-pub(super) fn training_bytes(training: &Training, target: &Target) -> Result<u64> {
-    Ok(bytes(&training_plans(training, target)?))
+pub(super) fn footprint(training: &Training, target: &Target) -> Result<Footprint> {
+    let [generator, discriminator] = training_plans(training, target)?;
+    Ok(Footprint::of(&[&generator, &discriminator]))
 }
 
 /// Plans of the generator's and the discriminator's step.
@@ -145,9 +152,18 @@ pub(super) fn training_bytes(training: &Training, target: &Target) -> Result<u64
 /// If the configuration cannot be used, or the target cannot hold a plan.
 pub fn training_plans(training: &Training, target: &Target) -> Result<[Plan; 2]> {
     training.model.validate()?;
-    let params = training.params();
-    let generator = training.generator_step(&params, Keep::Losses)?;
-    let discriminator = training.discriminator_step(&params, Keep::Losses)?;
+    plans(training, &training.params(), Keep::Losses, target)
+}
+
+/// The same, with more to read after a step.
+pub(super) fn plans(
+    training: &Training,
+    params: &Params,
+    keep: Keep,
+    target: &Target,
+) -> Result<[Plan; 2]> {
+    let generator = training.generator_step(params, keep)?;
+    let discriminator = training.discriminator_step(params, keep)?;
     Ok([
         Plan::new(&generator, target)?,
         Plan::new(&discriminator, target)?,
@@ -204,14 +220,6 @@ pub fn executed_macs(config: &ModelConfig, map: &IdMap, target: &Target) -> Resu
             .executed_macs(&step.input_types, &step.output_types, &headers)
     };
     Ok(plan.steps.iter().map(executed).sum())
-}
-
-/// Bytes of plans that share what has a name, and their workspace.
-fn bytes(plans: &[Plan]) -> u64 {
-    let named = plans.iter().flat_map(|plan| &plan.named);
-    let named: BTreeMap<_, _> = named.map(|n| (n.name.as_str(), n.ty.bytes())).collect();
-    let slots = plans.iter().map(Plan::slot_bytes).max();
-    named.values().sum::<u64>() + slots.unwrap_or_default()
 }
 
 #[cfg(test)]

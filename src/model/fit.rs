@@ -1,24 +1,50 @@
 //! What would fit an adapter that a training is too large for: smaller batches first, then smaller pictures, then
 //! narrower networks.
 
-use super::cost::training_bytes;
+use super::cost::footprint;
+use super::footprint::Footprint;
 use super::step::Training;
-use crate::Error;
+use crate::config::Bytes;
 use crate::graph::plan::Target;
+use crate::{Error, Result};
 
-/// Adds the way out to the error of a device that could not hold a training; other errors stay as they are.
-pub(super) fn advise(error: Error, training: &Training, target: &Target) -> Error {
+/// Refuses what takes more than a limit that was set.
+///
+/// # Errors
+/// If it does: with how much, and what for.
+pub(crate) fn refuse_beyond(limit: Option<Bytes>, footprint: &Footprint) -> Result<()> {
+    let total = footprint.total();
+    match limit {
+        Some(limit) if total > limit.0 => Err(Error::Device(format!(
+            "training takes {} MiB on the device, and memory_limit = {limit} allows {} MiB ({footprint})",
+            total.div_ceil(1 << 20),
+            limit.0 >> 20
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Adds the way out to the error of a device that could not hold a training, or may not; other errors stay as they are.
+pub(super) fn advise(
+    error: Error,
+    training: &Training,
+    target: &Target,
+    limit: Option<Bytes>,
+) -> Error {
     let Error::Device(what) = error else {
         return error;
     };
+    let bytes = |training: &Training| footprint(training, target).map(|f| f.total());
+    let limit = limit.map(|limit| limit.0);
     // A plan that could be made was refused for its size in all; nobody tells how much there is.
-    let limit = training_bytes(training, target).map_or(u64::MAX, |bytes| bytes * 2 / 3);
+    let limit = limit.or_else(|| Some(bytes(training).ok()? * 2 / 3));
     let fits = |(change, smaller): (String, Training)| {
-        let bytes = training_bytes(&smaller, target).ok()?;
-        (bytes <= limit).then(|| format!("{change} would take {} MiB", bytes.div_ceil(1 << 20)))
+        let bytes = bytes(&smaller).ok()?;
+        let fits = bytes <= limit.unwrap_or(u64::MAX);
+        fits.then(|| format!("{change} would take {} MiB", bytes.div_ceil(1 << 20)))
     };
     let way_out = smaller(training).find_map(fits);
-    let way_out = way_out.unwrap_or_else(|| "no smaller setting fits this adapter either".into());
+    let way_out = way_out.unwrap_or_else(|| "no smaller setting fits either".into());
     Error::Device(format!("{what}: {way_out}"))
 }
 
@@ -89,7 +115,7 @@ mod tests {
             filtering: Filtering::default(),
         };
         let refused = Error::Device("too large".into());
-        advise(refused, &training(), &target).to_string()
+        advise(refused, &training(), &target, None).to_string()
     }
 
     #[test]
@@ -117,7 +143,7 @@ mod tests {
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
         };
-        let error = advise(Error::Usage("no".into()), &training(), &target);
+        let error = advise(Error::Usage("no".into()), &training(), &target, None);
         assert!(matches!(error, Error::Usage(text) if text == "no"));
     }
 }

@@ -8,6 +8,7 @@ pub mod discriminator;
 pub mod encoder;
 pub mod encoding;
 mod fit;
+pub mod footprint;
 pub mod generator;
 pub mod init;
 pub mod inputs;
@@ -27,6 +28,8 @@ pub mod vgg;
 
 pub use calibration::Calibration;
 pub use encoding::Encoding;
+pub(crate) use fit::refuse_beyond;
+pub use footprint::Footprint;
 pub use inputs::Inputs;
 pub use kept::Effort;
 pub use step::{Keep, Training};

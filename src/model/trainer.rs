@@ -3,8 +3,10 @@
 mod tensors;
 
 use super::calibration::Calibration;
+use super::cost::plans;
 use super::encoding::Encoding;
-use super::fit::advise;
+use super::fit::{advise, refuse_beyond};
+use super::footprint::Footprint;
 use super::init::initial;
 use super::inputs::{Inputs, padded};
 use super::net::{average, has_average};
@@ -14,7 +16,7 @@ use super::step::{
 };
 use super::style::{Encoded, Style};
 use super::synthesis::{Look, Synthesis};
-use crate::config::LossConfig;
+use crate::config::{Bytes, LossConfig};
 use crate::gpu::{Executor, Gpu, Profile, Store};
 use crate::graph::Shape;
 use crate::graph::plan::Plan;
@@ -80,6 +82,8 @@ pub struct Trainer {
     generator: Step,
     discriminator: Step,
     counters: BTreeMap<String, i64>,
+    /// What both steps take on the device.
+    footprint: Footprint,
     /// Whether the generator has taken a step that the discriminator has not answered yet.
     is_halfway: bool,
     /// Whether weights change one after the other within a step.
@@ -94,21 +98,34 @@ impl Trainer {
     /// # Errors
     /// If a setting is not supported, or the device cannot hold the plans; then the message says what would fit.
     pub fn new(gpu: &Arc<Gpu>, training: Training, keep: Keep) -> Result<Self> {
-        let built = Self::build(gpu, training.clone(), keep);
-        built.map_err(|error| advise(error, &training, &gpu.target()))
+        Self::within(gpu, training, keep, None)
     }
 
-    fn build(gpu: &Arc<Gpu>, training: Training, keep: Keep) -> Result<Self> {
+    /// As [`Trainer::new`], within so many bytes of the device.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and if it takes more; then nothing has been allocated.
+    pub fn within(
+        gpu: &Arc<Gpu>,
+        training: Training,
+        keep: Keep,
+        limit: Option<Bytes>,
+    ) -> Result<Self> {
+        let built = Self::build(gpu, training.clone(), keep, limit);
+        built.map_err(|error| advise(error, &training, &gpu.target(), limit))
+    }
+
+    fn build(gpu: &Arc<Gpu>, training: Training, keep: Keep, limit: Option<Bytes>) -> Result<Self> {
         let params = training.params();
+        let [generator, discriminator] = plans(&training, &params, keep, &gpu.target())?;
+        let footprint = Footprint::of(&[&generator, &discriminator]);
+        refuse_beyond(limit, &footprint)?;
         let mut store = Store::new(gpu.clone());
-        let mut step = |network, graph, losses: Vec<_>| {
-            let plan = Plan::new(&graph, &gpu.target())?;
+        let mut step = |network, plan, losses: Vec<_>| {
             Step::new(network, Executor::new(plan, &mut store)?, &losses)
         };
-        let graph = training.generator_step(&params, keep)?;
-        let generator = step("G", graph, training.generator_losses())?;
-        let graph = training.discriminator_step(&params, keep)?;
-        let discriminator = step("D", graph, training.discriminator_losses())?;
+        let generator = step("G", generator, training.generator_losses())?;
+        let discriminator = step("D", discriminator, training.discriminator_losses())?;
         store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;
         let zero = |counter: &Counter| (counter.name.clone(), 0);
         let mut trainer = Self {
@@ -119,6 +136,7 @@ impl Trainer {
             store,
             generator,
             discriminator,
+            footprint,
             is_halfway: false,
             updates_early: keep.updates_early(),
             is_torn: false,
@@ -193,6 +211,11 @@ impl Trainer {
         let steps = [&self.generator, &self.discriminator];
         let own: u64 = steps.iter().map(|step| step.executor.own_bytes()).sum();
         self.store.bytes() + own
+    }
+
+    /// What the steps take of [`Trainer::bytes`], by what it is for.
+    pub fn footprint(&self) -> Footprint {
+        self.footprint
     }
 
     /// Multiply-adds of the last step of each network.

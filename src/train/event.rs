@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::knob::Change;
+use crate::model::Footprint;
 
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,9 @@ pub struct Started {
     pub adapter: String,
     /// Bytes the run takes on it.
     pub device_bytes: u64,
+    /// The same by what they are for.
+    #[serde(default)]
+    pub memory: Footprint,
     /// Training pictures.
     pub pictures: usize,
     /// Batches of an epoch.

@@ -27,7 +27,7 @@ use crate::convert::Network;
 use crate::data::{Batch, Batcher, LabelSpace, Loader, Position};
 use crate::gpu::Gpu;
 use crate::model::init::normal;
-use crate::model::{Calibration, Feed, Losses, Schedule, Trainer};
+use crate::model::{Calibration, Feed, Footprint, Losses, Schedule, Trainer};
 use crate::picture::{self, Picture};
 use crate::state::{AVERAGES, StateDict};
 use crate::{Error, Result};
@@ -48,6 +48,7 @@ pub struct Session {
     calibration: Option<Calibration>,
     calibrated_step: Option<u64>,
     samples: Samples,
+    footprint: Footprint,
     progress: Progress,
     origin: Origin,
     notices: Vec<String>,
@@ -122,6 +123,7 @@ impl Session {
             calibration: parts.calibration,
             calibrated_step: None,
             samples: parts.samples,
+            footprint: parts.footprint,
             progress: Progress {
                 census: Some(parts.census),
                 vgg: parts.vgg.map(|vgg| vgg.checksum),
@@ -185,6 +187,7 @@ impl Session {
             calibration: parts.calibration,
             calibrated_step: None,
             samples: parts.samples,
+            footprint: parts.footprint,
             saved_step: Some(progress.step),
             orders: Orders::default(),
             config,
@@ -340,11 +343,11 @@ impl Session {
     fn started(&self, limit: Option<u64>) -> Started {
         let batches_per_epoch = self.loader.batches_per_epoch();
         let epochs = self.config.optim.epochs() as u64;
-        let calibration = self.calibration.as_ref().map(Calibration::bytes);
         let steps = (epochs * batches_per_epoch).min(limit.unwrap_or(u64::MAX));
         Started {
             adapter: self.origin.adapter.clone(),
-            device_bytes: self.trainer.bytes() + calibration.unwrap_or_default(),
+            device_bytes: self.footprint.total(),
+            memory: self.footprint,
             pictures: self.batcher.dataset.len(),
             batches_per_epoch,
             epochs,

@@ -39,6 +39,7 @@ pub fn started() -> Started {
     Started {
         adapter: "an adapter".into(),
         device_bytes: 3 << 20,
+        memory: Default::default(),
         pictures: 40,
         batches_per_epoch: 10,
         epochs: 2,

@@ -7,8 +7,9 @@ use crate::config::Config;
 use crate::convert::read_selected_weights;
 use crate::data::{Batcher, Census, LabelSpace, Loader, Phase, Position};
 use crate::gpu::Gpu;
+use crate::model::refuse_beyond;
 use crate::model::vgg::vgg_params;
-use crate::model::{Calibration, Keep, Trainer, Training};
+use crate::model::{Calibration, Footprint, Keep, Trainer, Training};
 use crate::state::StateDict;
 use crate::train::checkpoint::Progress;
 use crate::train::sheet::Samples;
@@ -21,6 +22,7 @@ pub(super) struct Parts {
     pub batcher: Arc<Batcher>,
     pub calibration: Option<Calibration>,
     pub samples: Samples,
+    pub footprint: Footprint,
     pub census: Census,
     pub vgg: Option<Vgg>,
     pub notices: Vec<String>,
@@ -76,7 +78,8 @@ impl Parts {
             batch_size: train.batch_size,
             vgg_divisor: vgg.as_ref().map(|_| 1),
         };
-        let mut trainer = Trainer::new(gpu, training, Keep::Losses)?;
+        let limit = train.memory_limit;
+        let mut trainer = Trainer::within(gpu, training, Keep::Losses, limit)?;
         let calibration = match train.recalibrate {
             0 => None,
             _ => Some(trainer.calibration()?).filter(Calibration::has_norms),
@@ -90,6 +93,13 @@ impl Parts {
         if train.display_freq > 0 {
             samples.prepare(&mut trainer)?;
         }
+        let mut footprint = trainer.footprint();
+        let estimates = calibration.as_ref().map_or(0, Calibration::bytes);
+        footprint.sheets = (trainer.bytes() + estimates).saturating_sub(footprint.total());
+        refuse_beyond(limit, &footprint).map_err(|error| {
+            let spared = "display_freq = 0 and recalibrate = 0 spare sample sheets and estimates";
+            Error::Device(format!("{error}: {spared}"))
+        })?;
         batcher.windows = trainer.inputs().specs().to_vec();
         let batcher = Arc::new(batcher);
         let loader = Loader::start(batcher.clone(), from, workers(train.workers))?;
@@ -99,6 +109,7 @@ impl Parts {
             batcher,
             calibration,
             samples,
+            footprint,
             census,
             vgg,
             notices,

@@ -1,0 +1,105 @@
+//! What a training takes on the device and what for, known before its first step.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::step::{first_moment, second_moment};
+use crate::graph::plan::Plan;
+use crate::graph::reuse;
+use crate::ops::texels::LAYER_BYTES;
+use crate::state::AVERAGES;
+
+/// Bytes on the device by what they are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Footprint {
+    /// Weights, running statistics and singular vectors of all networks that learn.
+    pub weights: u64,
+    /// Adam's moments.
+    pub moments: u64,
+    /// The generator's moving average.
+    pub average: u64,
+    /// The network of the perceptual loss.
+    pub perceptual: u64,
+    /// Photos, label maps and their window tables.
+    pub inputs: u64,
+    /// Activations, gradients and workspaces, which share buffers.
+    pub activations: u64,
+    /// Copies of matrices, which adapters on the processor read as textures.
+    pub copies: u64,
+    /// Pictures and losses of a step, and in tests whatever else is read after it.
+    pub results: u64,
+    /// Sample sheets and estimates of statistics.
+    pub sheets: u64,
+}
+
+impl Footprint {
+    /// That of plans which run one after another over one store, the one with the largest needs first.
+    pub(super) fn of(plans: &[&Plan]) -> Self {
+        let mut own = Self::default();
+        let named = plans.iter().flat_map(|plan| &plan.named);
+        let named: BTreeMap<_, _> = named.map(|named| (&named.name, named)).collect();
+        for (name, named) in named {
+            let is_of = |prefix: &str| name.starts_with(prefix);
+            let part = if named.is_input {
+                &mut own.inputs
+            } else if is_of(&first_moment("")) || is_of(&second_moment("")) {
+                &mut own.moments
+            } else if is_of(AVERAGES) {
+                &mut own.average
+            } else if is_of("vgg.") {
+                &mut own.perceptual
+            } else {
+                &mut own.weights
+            };
+            *part += named.ty.bytes();
+        }
+        let mut shared: Vec<u64> = Vec::new();
+        let mut layers: Vec<u32> = Vec::new();
+        for plan in plans {
+            let (kept, wanted): (Vec<_>, Vec<_>) = plan.kept_and_shared_slots();
+            own.results += kept.iter().map(|&slot| plan.slots[slot]).sum::<u64>();
+            let sizes: Vec<u64> = wanted.iter().map(|&slot| plan.slots[slot]).collect();
+            let found = reuse(&shared, &sizes);
+            let new = found.iter().zip(sizes).filter(|(found, _)| found.is_none());
+            shared.extend(new.map(|(_, bytes)| bytes));
+            layers.resize(layers.len().max(plan.texel_layers.len()), 0);
+            for (most, &layers) in layers.iter_mut().zip(&plan.texel_layers) {
+                *most = layers.max(*most);
+            }
+        }
+        own.activations = shared.iter().sum();
+        own.copies = layers.iter().map(|&l| u64::from(l) * LAYER_BYTES).sum();
+        own
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.parts().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn parts(&self) -> [(&'static str, u64); 9] {
+        [
+            ("weights", self.weights),
+            ("moments", self.moments),
+            ("moving average", self.average),
+            ("perceptual loss's network", self.perceptual),
+            ("inputs", self.inputs),
+            ("activations and gradients", self.activations),
+            ("copies as textures", self.copies),
+            ("results", self.results),
+            ("sample sheets", self.sheets),
+        ]
+    }
+}
+
+/// Megabytes that are not nothing, by what they are for.
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts().into_iter().filter(|(_, bytes)| *bytes > 0);
+        let parts = parts.map(|(what, bytes)| format!("{} MiB {what}", bytes.div_ceil(1 << 20)));
+        f.write_str(&parts.collect::<Vec<_>>().join(", "))
+    }
+}
