@@ -176,6 +176,8 @@ impl Gpu {
             label: Some("spadework"),
             required_features: adapter.features() & wished,
             required_limits: adapter.limits(),
+            // In blocks of memory of 128 MiB and more, what is planned would be less than what is taken.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))

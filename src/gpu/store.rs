@@ -9,6 +9,10 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Written bytes wait in memory of their own until something is submitted: with so many, they are sent off. The batches of
+/// a step are less, or not much more; the weights of a network are not.
+const MOST_WAITING_BYTES: u64 = 64 << 20;
+
 #[derive(Debug)]
 struct Entry {
     ty: Ty,
@@ -23,6 +27,8 @@ pub struct Store {
     entries: HashMap<String, Entry>,
     workspace: Vec<wgpu::Buffer>,
     texels: Vec<TexelMemory>,
+    /// Bytes written since they were last sent off, or more.
+    waiting_bytes: u64,
 }
 
 impl Store {
@@ -33,6 +39,7 @@ impl Store {
             entries: HashMap::new(),
             workspace: Vec::new(),
             texels: Vec::new(),
+            waiting_bytes: 0,
         }
     }
 
@@ -150,7 +157,7 @@ impl Store {
     /// Writes numbers that are in device layout already.
     ///
     /// # Errors
-    /// If the name is unknown or the length wrong.
+    /// If the name is unknown or the length wrong, or the device was lost.
     pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let entry = self.entry(name)?;
         let bytes: &[u8] = bytemuck::cast_slice(values);
@@ -165,6 +172,12 @@ impl Store {
             });
         }
         self.gpu.queue.write_buffer(&entry.buffer, 0, bytes);
+        self.waiting_bytes += bytes.len() as u64;
+        if self.waiting_bytes > MOST_WAITING_BYTES {
+            self.waiting_bytes = 0;
+            self.gpu.queue.submit([]);
+            self.gpu.wait()?;
+        }
         Ok(())
     }
 
