@@ -11,7 +11,7 @@ mod fold;
 pub mod hoist;
 pub mod lower;
 pub mod plan;
-mod recompute;
+pub mod recompute;
 pub mod rewrite;
 pub mod shape;
 mod slots;

@@ -9,7 +9,7 @@
 
 use super::hoist::{Constant, hoist};
 use super::lower::lower;
-use super::recompute::recompute;
+use super::recompute::{Recompute, recompute};
 use super::rewrite::rewrite;
 use super::slots::{Interval, KEPT, assign};
 use super::updates::early;
@@ -102,7 +102,15 @@ impl Plan {
     /// If a value exceeds the adapter's largest binding (the message names it and the ways out), or if state is read
     /// after it was updated.
     pub fn new(graph: &Graph, target: &Target) -> Result<Self> {
-        Self::of(&lower(&rewrite(graph)?, target)?, target)
+        Self::recomputing(graph, target, Recompute::default())
+    }
+
+    /// The same, with a choice of what is computed again rather than kept.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn recomputing(graph: &Graph, target: &Target, what: Recompute) -> Result<Self> {
+        Self::of(&lower(&rewrite(graph)?, target)?, target, what)
     }
 
     /// The same without what depends on constants alone: that is state of the plan, and told apart. State is constant if
@@ -116,16 +124,17 @@ impl Plan {
         is_constant: impl Fn(&str) -> bool,
     ) -> Result<(Self, Vec<Constant>)> {
         let (rest, constants) = hoist(&lower(&rewrite(graph)?, target)?, is_constant)?;
-        Ok((Self::of(&rest, target)?, constants))
+        let what = Recompute::default();
+        Ok((Self::of(&rest, target, what)?, constants))
     }
 
     /// Orders and places a graph that suits the target.
-    fn of(graph: &Graph, target: &Target) -> Result<Self> {
+    fn of(graph: &Graph, target: &Target, what: Recompute) -> Result<Self> {
         let graph = early(graph);
         // Before anything is computed from the sizes: kernels count in 32 bits.
         let mut nodes = graph.nodes.iter();
         nodes.try_for_each(|node| target.check(&graph, node))?;
-        let graph = &recompute(&graph, |graph, node| {
+        let graph = &recompute(&graph, what, |graph, node| {
             let scratch = kernel(graph, node, target).scratch;
             scratch.iter().map(|&words| words as u64 * 4).sum()
         });

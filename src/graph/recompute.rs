@@ -8,18 +8,46 @@
 use super::{Graph, Node, Source, Value, ValueId};
 use crate::ops::Op;
 
-/// Whether computing it again costs next to nothing: look-ups and sums of a few rows.
-fn is_cheap(op: &Op) -> bool {
-    matches!(op, Op::LabelRows(_))
+/// What is computed again rather than kept. The numbers are the same in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recompute {
+    /// What costs next to nothing: hidden rows of labels, which are sums of a few rows of weights, and SPADE layers of so
+    /// many pixels that few of their windows differ.
+    #[default]
+    Cheap,
+    /// All SPADE layers, which takes up to a tenth more multiplications in an iteration.
+    Layers,
 }
 
-/// The same graph with copies of cheap nodes where that lowers the peak; `scratch` is the workspace of a node in bytes.
-/// Nodes run in the order of the graph.
-pub(super) fn recompute(graph: &Graph, scratch: impl Fn(&Graph, &Node) -> u64) -> Graph {
+/// From so many pixels of a picture on a SPADE layer is cheap: at 256x256 one window in fifteen is a new one (of
+/// COCO-Stuff's label maps), at 128x128 one in six. Its memory is the largest of all.
+const MANY_PIXELS: usize = 1 << 16;
+
+impl Recompute {
+    fn covers(self, graph: &Graph, node: &Node) -> bool {
+        match node.op {
+            Op::LabelRows(_) => true,
+            Op::Modulate(_) => {
+                let y = graph.shape(node.outputs[0]);
+                self == Self::Layers || y.h * y.w >= MANY_PIXELS
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The same graph with copies of nodes where that lowers the peak; `scratch` is the workspace of a node in bytes. Nodes
+/// run in the order of the graph.
+pub(super) fn recompute(
+    graph: &Graph,
+    what: Recompute,
+    scratch: impl Fn(&Graph, &Node) -> u64,
+) -> Graph {
     let live = graph.live_nodes();
     let live = graph.nodes.iter().zip(live).filter(|(_, live)| *live);
     let mut schedule = Schedule {
         graph: graph.clone(),
+        what,
         nodes: live
             .map(|(node, _)| (node.clone(), scratch(graph, node)))
             .collect(),
@@ -34,6 +62,7 @@ pub(super) fn recompute(graph: &Graph, scratch: impl Fn(&Graph, &Node) -> u64) -
 struct Schedule {
     /// Holds all values; its own nodes are those before.
     graph: Graph,
+    what: Recompute,
     /// Nodes in order, with the bytes of their workspace.
     nodes: Vec<(Node, u64)>,
 }
@@ -108,7 +137,8 @@ impl Schedule {
         most.1
     }
 
-    /// The largest cheap value that only waits while most memory is needed, and the node that reads it next.
+    /// A value that only waits while most memory is needed, and the node that reads it next: the one computed last, which
+    /// may need others that wait.
     fn candidate(&self) -> Option<(ValueId, usize)> {
         let lives = self.lives();
         let peak = self.peak(&lives);
@@ -131,10 +161,10 @@ impl Schedule {
                     None => life.overwriter.is_none_or(|overwriter| overwriter >= next),
                 }
             };
-            let fits = node.op.aliases().is_empty() && is_cheap(&node.op);
+            let fits = node.op.aliases().is_empty() && self.what.covers(&self.graph, node);
             (fits && node.inputs.iter().all(is_there)).then_some((ValueId(i), next))
         });
-        found.max_by_key(|(id, _)| self.graph.ty(*id).bytes())
+        found.max_by_key(|(id, _)| lives[id.0].producer)
     }
 
     /// Computes a value again for a reader and those after it.
@@ -221,7 +251,7 @@ mod tests {
     #[test]
     fn cheap_values_do_not_wait_through_the_peak() {
         let graph = graph(false);
-        let again = recompute(&graph, |_, _| 0);
+        let again = recompute(&graph, Recompute::Cheap, |_, _| 0);
         let want = [
             "label_rows",
             "lookup",
@@ -255,14 +285,17 @@ mod tests {
     #[test]
     fn what_was_updated_since_is_not_read_again() {
         let graph = graph(true);
-        assert_eq!(names(&recompute(&graph, |_, _| 0)), names(&graph));
+        assert_eq!(
+            names(&recompute(&graph, Recompute::Cheap, |_, _| 0)),
+            names(&graph)
+        );
     }
 
     #[test]
     fn values_that_do_not_wait_through_the_peak_stay() {
         let graph = graph(false);
         // The look-up itself needs the most.
-        let again = recompute(&graph, |_, node| match node.op {
+        let again = recompute(&graph, Recompute::Cheap, |_, node| match node.op {
             Op::Lookup(_) => 1 << 30,
             _ => 0,
         });

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::config::{ModelConfig, NetG};
 use crate::graph::Ty;
 use crate::graph::plan::{Place, Plan, Step, Target};
+use crate::graph::recompute::Recompute;
 use crate::windows::{Header, IdMap};
 use std::collections::HashMap;
 
@@ -128,7 +129,7 @@ impl Memory {
         let params = generator_params(model);
         let unread = params.specs().iter().filter(|spec| !is_read(&spec.name));
         let unread_bytes: u64 = unread.map(|spec| Ty::Dense(spec.shape()).bytes()).sum();
-        let training = footprint(&training, target)?;
+        let training = footprint(&training, target, Recompute::default())?;
         Ok(Self {
             synthesis_bytes: Footprint::of(&[&synthesis]).total() + unread_bytes,
             training_bytes: training.total(),
@@ -141,8 +142,14 @@ impl Memory {
 ///
 /// # Errors
 /// If the configuration cannot be used, or the target cannot hold a plan.
-pub(super) fn footprint(training: &Training, target: &Target) -> Result<Footprint> {
-    let [generator, discriminator] = training_plans(training, target)?;
+pub(super) fn footprint(
+    training: &Training,
+    target: &Target,
+    recompute: Recompute,
+) -> Result<Footprint> {
+    training.model.validate()?;
+    let params = training.params();
+    let [generator, discriminator] = plans(training, &params, Keep::Losses, target, recompute)?;
     Ok(Footprint::of(&[&generator, &discriminator]))
 }
 
@@ -152,21 +159,29 @@ pub(super) fn footprint(training: &Training, target: &Target) -> Result<Footprin
 /// If the configuration cannot be used, or the target cannot hold a plan.
 pub fn training_plans(training: &Training, target: &Target) -> Result<[Plan; 2]> {
     training.model.validate()?;
-    plans(training, &training.params(), Keep::Losses, target)
+    let recompute = Recompute::default();
+    plans(
+        training,
+        &training.params(),
+        Keep::Losses,
+        target,
+        recompute,
+    )
 }
 
-/// The same, with more to read after a step.
+/// The same, with a choice of what can be read after a step, and of what is computed again rather than kept.
 pub(super) fn plans(
     training: &Training,
     params: &Params,
     keep: Keep,
     target: &Target,
+    recompute: Recompute,
 ) -> Result<[Plan; 2]> {
     let generator = training.generator_step(params, keep)?;
     let discriminator = training.discriminator_step(params, keep)?;
     Ok([
-        Plan::new(&generator, target)?,
-        Plan::new(&discriminator, target)?,
+        Plan::recomputing(&generator, target, recompute)?,
+        Plan::recomputing(&discriminator, target, recompute)?,
     ])
 }
 
@@ -287,6 +302,18 @@ mod tests {
             "{kept} bytes for gradients of {gradients}"
         );
         assert!(shared < gradients / 2, "{shared} of {gradients} bytes");
+    }
+
+    #[test]
+    fn layers_computed_again_take_less_memory() {
+        let mut training = wide();
+        training.model.crop_size = 256;
+        training.model.ngf = 8;
+        let [cheap, layers] = [Recompute::Cheap, Recompute::Layers]
+            .map(|what| footprint(&training, &target(), what).unwrap());
+        let most = cheap.activations * 9 / 10;
+        assert!(layers.activations < most, "{layers} after {cheap}");
+        assert_eq!(layers.weights, cheap.weights);
     }
 
     /// Table 3 of the paper has 79 million parameters for the decoder with label concatenation, 96 for SPADE's.

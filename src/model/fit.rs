@@ -6,6 +6,7 @@ use super::footprint::Footprint;
 use super::step::Training;
 use crate::config::Bytes;
 use crate::graph::plan::Target;
+use crate::graph::recompute::Recompute;
 use crate::{Error, Result};
 
 /// Refuses what takes more than a limit that was set.
@@ -34,7 +35,12 @@ pub(super) fn advise(
     let Error::Device(what) = error else {
         return error;
     };
-    let bytes = |training: &Training| footprint(training, target).map(|f| f.total());
+    // Within a limit the thriftiest plan is looked for.
+    let recompute = match limit {
+        Some(_) => Recompute::Layers,
+        None => Recompute::default(),
+    };
+    let bytes = |training: &Training| footprint(training, target, recompute).map(|f| f.total());
     let limit = limit.map(|limit| limit.0);
     // A plan that could be made was refused for its size in all; nobody tells how much there is.
     let limit = limit.or_else(|| Some(bytes(training).ok()? * 2 / 3));

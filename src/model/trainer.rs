@@ -20,6 +20,7 @@ use crate::config::{Bytes, LossConfig};
 use crate::gpu::{Executor, Gpu, Profile, Store};
 use crate::graph::Shape;
 use crate::graph::plan::Plan;
+use crate::graph::recompute::Recompute;
 use crate::ops::Tensor;
 use crate::ops::adam::Adam;
 use crate::state::{AVERAGES, HostTensor, StateDict};
@@ -84,6 +85,8 @@ pub struct Trainer {
     counters: BTreeMap<String, i64>,
     /// What both steps take on the device.
     footprint: Footprint,
+    /// What they compute again to take no more.
+    recompute: Recompute,
     /// Whether the generator has taken a step that the discriminator has not answered yet.
     is_halfway: bool,
     /// Whether weights change one after the other within a step.
@@ -101,10 +104,11 @@ impl Trainer {
         Self::within(gpu, training, keep, None)
     }
 
-    /// As [`Trainer::new`], within so many bytes of the device.
+    /// As [`Trainer::new`], within so many bytes of the device. Where it would take more it computes more again rather than
+    /// keep it ([`Recompute`]).
     ///
     /// # Errors
-    /// As [`Trainer::new`], and if it takes more; then nothing has been allocated.
+    /// As [`Trainer::new`], and if it takes more even so; then nothing has been allocated.
     pub fn within(
         gpu: &Arc<Gpu>,
         training: Training,
@@ -117,9 +121,19 @@ impl Trainer {
 
     fn build(gpu: &Arc<Gpu>, training: Training, keep: Keep, limit: Option<Bytes>) -> Result<Self> {
         let params = training.params();
-        let [generator, discriminator] = plans(&training, &params, keep, &gpu.target())?;
-        let footprint = Footprint::of(&[&generator, &discriminator]);
-        refuse_beyond(limit, &footprint)?;
+        let mut recompute = Recompute::default();
+        let plan = |recompute| -> Result<_> {
+            let plans = plans(&training, &params, keep, &gpu.target(), recompute)?;
+            let footprint = Footprint::of(&[&plans[0], &plans[1]]);
+            Ok((plans, footprint))
+        };
+        let (mut steps, mut footprint) = plan(recompute)?;
+        if refuse_beyond(limit, &footprint).is_err() {
+            recompute = Recompute::Layers;
+            (steps, footprint) = plan(recompute)?;
+            refuse_beyond(limit, &footprint)?;
+        }
+        let [generator, discriminator] = steps;
         let mut store = Store::new(gpu.clone());
         let mut step = |network, plan, losses: Vec<_>| {
             Step::new(network, Executor::new(plan, &mut store)?, &losses)
@@ -137,6 +151,7 @@ impl Trainer {
             generator,
             discriminator,
             footprint,
+            recompute,
             is_halfway: false,
             updates_early: keep.updates_early(),
             is_torn: false,
@@ -216,6 +231,11 @@ impl Trainer {
     /// What the steps take of [`Trainer::bytes`], by what it is for.
     pub fn footprint(&self) -> Footprint {
         self.footprint
+    }
+
+    /// What the steps compute again rather than keep: more where a limit leaves no other way.
+    pub fn recompute(&self) -> Recompute {
+        self.recompute
     }
 
     /// Multiply-adds of the last step of each network.

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::convert::read_selected_weights;
 use crate::data::{Batcher, Census, LabelSpace, Loader, Phase, Position};
 use crate::gpu::Gpu;
+use crate::graph::recompute::Recompute;
 use crate::model::refuse_beyond;
 use crate::model::vgg::vgg_params;
 use crate::model::{Calibration, Footprint, Keep, Trainer, Training};
@@ -80,6 +81,13 @@ impl Parts {
         };
         let limit = train.memory_limit;
         let mut trainer = Trainer::within(gpu, training, Keep::Losses, limit)?;
+        if trainer.recompute() != Recompute::default() {
+            notices.push(
+                "to stay within memory_limit, SPADE layers are computed again for the backward pass: the numbers are the \
+                 same, an iteration takes longer"
+                    .into(),
+            );
+        }
         let calibration = match train.recalibrate {
             0 => None,
             _ => Some(trainer.calibration()?).filter(Calibration::has_norms),
