@@ -2,13 +2,16 @@
 
 mod common;
 
-use spadework::config::{LossConfig, ModelConfig};
+use spadework::config::{Bytes, LossConfig, ModelConfig};
+use spadework::data::LabelSpace;
+use spadework::graph::recompute::Recompute;
 use spadework::model::init::normal;
 use spadework::model::{Feed, Generator, Keep, Losses, Schedule, Style, Trainer, Training};
 use spadework::ops::Tensor;
 use spadework::state::StateDict;
+use spadework::train::Checkpoint;
 use spadework::windows::IdMap;
-use spadework::{Error, Result};
+use spadework::{Config, Error, Result};
 
 fn training() -> Training {
     Training {
@@ -256,6 +259,67 @@ fn planned_memory_is_what_is_taken() {
         );
         assert_eq!(told.sheets, 0);
     }
+}
+
+/// A byte less than it would take: layers are computed again, to the same numbers.
+#[test]
+fn a_limit_changes_no_bit() {
+    let mut free = trainer();
+    let taken = free.bytes();
+    let mut bounded = Trainer::within(
+        &common::gpus()[0],
+        training(),
+        Keep::Losses,
+        Some(Bytes(taken - 1)),
+    )
+    .unwrap();
+    assert!(bounded.bytes() < taken, "{} bytes", bounded.bytes());
+    let again = [free.recompute(), bounded.recompute()];
+    assert_eq!(again, [Recompute::Cheap, Recompute::Layers]);
+    let steps = |trainer: &Trainer| trainer.plans()[0].steps.len();
+    assert!(steps(&bounded) > steps(&free));
+    bounded.load(&free.weights().unwrap(), "").unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            step(&mut free, 0.5).unwrap(),
+            step(&mut bounded, 0.5).unwrap()
+        );
+    }
+    let [free, bounded] = [&free, &bounded].map(|trainer| bits(&trainer.weights().unwrap()));
+    assert!(free == bounded);
+}
+
+/// Byte for byte, though no more than a tensor is in main memory at a time.
+#[test]
+fn a_training_is_saved_as_its_tensors_would_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| dir.path().join(name));
+    let mut trainer = trainer_of(training_of_styles());
+    step(&mut trainer, 0.5).unwrap();
+    let empty = || Checkpoint {
+        config: Config::default(),
+        space: LabelSpace::new(4, false, true),
+        progress: Default::default(),
+        origin: Default::default(),
+        networks: StateDict::default(),
+        moments: Default::default(),
+    };
+    empty().save_with(&trainer, &ours).unwrap();
+    let mut whole = empty();
+    whole.networks = trainer.weights().unwrap();
+    whole.moments = trainer.moments().unwrap();
+    let mut spoilt = whole.networks.clone();
+    whole.save(&theirs).unwrap();
+    let before = std::fs::read(&ours).unwrap();
+    assert!(before == std::fs::read(&theirs).unwrap());
+    // A number that is not finite ends it halfway, and the old file stays.
+    spoilt.tensors.get_mut("G.up_1.conv_0.bias").unwrap().data[1] = f32::NAN;
+    trainer.load(&spoilt, "").unwrap();
+    let error = empty().save_with(&trainer, &ours).unwrap_err();
+    assert!(matches!(error, Error::NonFinite(_)), "{error}");
+    assert!(error.to_string().contains("G.up_1.conv_0.bias"), "{error}");
+    assert!(before == std::fs::read(&ours).unwrap());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
 /// When weights change within a step makes no difference to what they become.

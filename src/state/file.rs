@@ -31,6 +31,39 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// A tensor as the header has it.
+struct Listed<'a> {
+    name: &'a str,
+    dtype: &'static str,
+    shape: &'a [usize],
+    /// Bytes of its numbers.
+    len: usize,
+}
+
+/// Writes what comes before the numbers of tensors in this order.
+fn write_header<'a>(
+    writer: &mut dyn Write,
+    metadata: &BTreeMap<String, String>,
+    tensors: impl Iterator<Item = Listed<'a>>,
+) -> io::Result<()> {
+    let mut header = Map::new();
+    if !metadata.is_empty() {
+        header.insert("__metadata__".into(), json!(metadata));
+    }
+    let mut end = 0;
+    for tensor in tensors {
+        let offsets = [end, end + tensor.len];
+        end += tensor.len;
+        let Listed { dtype, shape, .. } = tensor;
+        let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
+        header.insert(tensor.name.to_owned(), entry);
+    }
+    let mut header = serde_json::to_vec(&Value::Object(header))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    writer.write_all(&(header.len() as u64).to_le_bytes())?;
+    writer.write_all(&header)
+}
+
 /// A file's tensors and the text entries of its header.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TensorFile {
@@ -91,30 +124,58 @@ impl TensorFile {
         let mut entries: Vec<Entry> = counters.iter().map(counter).collect();
         entries.extend(tensors.iter().flat_map(|(name, tensor)| of(name, tensor)));
         entries.sort_by_key(|entry| ["I64", "F32", "I8"].iter().position(|d| *d == entry.dtype));
-        let mut header = Map::new();
-        if !self.metadata.is_empty() {
-            header.insert("__metadata__".into(), json!(self.metadata));
-        }
-        let mut end = 0;
-        for Entry {
-            name,
-            dtype,
-            shape,
-            bytes,
-        } in &entries
-        {
-            let offsets = [end, end + bytes.len()];
-            end += bytes.len();
-            let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
-            header.insert(name.clone(), entry);
-        }
-        let mut header = serde_json::to_vec(&Value::Object(header))?;
-        header.resize(header.len().next_multiple_of(8), b' ');
-        writer.write_all(&(header.len() as u64).to_le_bytes())?;
-        writer.write_all(&header)?;
+        let listed = entries.iter().map(|entry| Listed {
+            name: &entry.name,
+            dtype: entry.dtype,
+            shape: &entry.shape,
+            len: entry.bytes.len(),
+        });
+        write_header(writer, &self.metadata, listed)?;
         entries
             .iter()
             .try_for_each(|entry| writer.write_all(&entry.bytes))
+    }
+
+    /// Writes the file that [`TensorFile::write`] would write if this one held some more tensors of 32-bit reals, given by
+    /// name and shape. `read` is asked for the numbers of one at a time.
+    ///
+    /// # Errors
+    /// If the writer or `read` fails.
+    pub fn write_with(
+        &self,
+        writer: &mut dyn Write,
+        more: &BTreeMap<String, Vec<usize>>,
+        mut read: impl FnMut(&str) -> io::Result<Vec<f32>>,
+    ) -> io::Result<()> {
+        let StateDict { tensors, counters } = &self.state;
+        let own = tensors.iter().map(|(name, tensor)| (name, &tensor.shape));
+        let shapes: BTreeMap<&String, &Vec<usize>> = own.chain(more).collect();
+        let counted = counters.keys().map(|name| Listed {
+            name,
+            dtype: "I64",
+            shape: &[],
+            len: size_of::<i64>(),
+        });
+        let listed = shapes.iter().map(|(name, shape)| Listed {
+            name,
+            dtype: "F32",
+            shape,
+            len: shape.iter().product::<usize>() * size_of::<f32>(),
+        });
+        write_header(writer, &self.metadata, counted.chain(listed))?;
+        for counter in counters.values() {
+            writer.write_all(&counter.to_le_bytes())?;
+        }
+        for (name, shape) in shapes {
+            let numbers = match more.contains_key(name) {
+                true => Cow::Owned(read(name)?),
+                false => Cow::Borrowed(tensors[name].data.as_slice()),
+            };
+            let count: usize = shape.iter().product();
+            assert_eq!(numbers.len(), count, "{name} is of {shape:?}");
+            writer.write_all(bytemuck::cast_slice(&numbers))?;
+        }
+        Ok(())
     }
 
     /// Reads a file; `what` it should be is named in errors.

@@ -19,6 +19,7 @@ use super::knob::Change;
 use super::write_durably;
 use crate::config::Config;
 use crate::data::{Census, LabelSpace, Position};
+use crate::model::Trainer;
 use crate::state::{HostTensor, StateDict, TensorFile};
 use crate::{Error, Result};
 
@@ -120,12 +121,49 @@ impl Checkpoint {
         self.store(path, TensorFile::write_compact)
     }
 
+    /// Writes the file with the networks and moments of a training as well, whole or not at all. They are read one tensor
+    /// at a time: of a large network another copy in main memory may be too much.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::save`], and if the device was lost.
+    pub fn save_with(self, trainer: &Trainer, path: &Path) -> Result<()> {
+        let mut specs = BTreeMap::new();
+        for spec in trainer.saved_specs() {
+            specs.insert(spec.name.clone(), spec);
+        }
+        for spec in trainer.moment_specs() {
+            specs.insert(format!("{MOMENTS}{}", spec.name), spec);
+        }
+        let shapes = specs.iter();
+        let shapes = shapes.map(|(name, spec)| (name.clone(), spec.dims.clone()));
+        let shapes = shapes.collect();
+        let mut file = self.into_file(path)?;
+        file.state.counters.extend(trainer.counters().clone());
+        write_durably(path, |writer| {
+            file.write_with(writer, &shapes, |name| {
+                let tensor = trainer.read_tensor(&specs[name]);
+                let checked = tensor.and_then(|tensor| {
+                    refuse_non_finite(&specs[name].name, &tensor)?;
+                    Ok(tensor.data)
+                });
+                checked.map_err(std::io::Error::other)
+            })
+        })
+    }
+
     fn store(
         self,
         path: &Path,
         write: fn(&TensorFile, &mut dyn std::io::Write) -> std::io::Result<()>,
     ) -> Result<()> {
-        self.refuse_non_finite()?;
+        let mut tensors = self.networks.tensors.iter().chain(&self.moments);
+        tensors.try_for_each(|(name, tensor)| refuse_non_finite(name, tensor))?;
+        let file = self.into_file(path)?;
+        write_durably(path, |writer| write(&file, writer))
+    }
+
+    /// As the file at a path will have it.
+    fn into_file(self, path: &Path) -> Result<TensorFile> {
         let metadata = Metadata {
             format: FORMAT,
             config: self.config,
@@ -142,19 +180,7 @@ impl Checkpoint {
         let moments = self.moments.into_iter();
         let moments = moments.map(|(name, moment)| (format!("{MOMENTS}{name}"), moment));
         file.state.tensors.extend(moments);
-        write_durably(path, |writer| write(&file, writer))
-    }
-
-    fn refuse_non_finite(&self) -> Result<()> {
-        for (name, tensor) in self.networks.tensors.iter().chain(&self.moments) {
-            if let Some(index) = tensor.data.iter().position(|x| !x.is_finite()) {
-                return Err(Error::NonFinite(format!(
-                    "tensor {name} holds {} at index {index}; no checkpoint was written",
-                    tensor.data[index]
-                )));
-            }
-        }
-        Ok(())
+        Ok(file)
     }
 
     /// Reads a file, the newest checkpoint in the folder of a run, or [`SHIPPED`].
@@ -195,6 +221,16 @@ impl Checkpoint {
             };
         }
         Ok(checkpoint)
+    }
+}
+
+fn refuse_non_finite(name: &str, tensor: &HostTensor) -> Result<()> {
+    match tensor.data.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Error::NonFinite(format!(
+            "tensor {name} holds {} at index {index}; no checkpoint was written",
+            tensor.data[index]
+        ))),
     }
 }
 

@@ -19,7 +19,11 @@ pub fn write_durably(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
-    let failed = |source| Error::io("cannot write", path, source);
+    // What `fill` could not do for a reason of its own is said as it is.
+    let failed = |source: std::io::Error| match source.downcast::<Error>() {
+        Ok(own) => own,
+        Err(source) => Error::io("cannot write", path, source),
+    };
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

@@ -6,6 +6,7 @@
 mod estimate;
 mod parts;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -561,12 +562,12 @@ impl Session {
             space: self.space.clone(),
             progress: self.progress.clone(),
             origin: self.origin.clone(),
-            networks: self.trainer.weights()?,
-            moments: self.trainer.moments()?,
+            networks: StateDict::default(),
+            moments: BTreeMap::new(),
         };
         let shelf = self.run.shelf();
         let path = shelf.path(self.progress.step);
-        checkpoint.save(&path)?;
+        checkpoint.save_with(&self.trainer, &path)?;
         shelf.prune(&self.config.train)?;
         self.saved_step = Some(self.progress.step);
         hear(&TrainEvent::Saved(path))

@@ -93,13 +93,31 @@ impl Trainer {
     /// # Errors
     /// If the device was lost.
     pub fn weights(&self) -> Result<StateDict> {
-        let own = |spec: &&ParamSpec| spec.role != Role::Frozen;
-        let own = self.params.specs().iter().filter(own);
-        let averages = self.average_specs();
         Ok(StateDict {
-            tensors: self.export(own.chain(&averages))?,
+            tensors: self.export(self.saved_specs().iter())?,
             counters: self.counters.clone(),
         })
+    }
+
+    /// The tensors of [`Trainer::weights`].
+    pub fn saved_specs(&self) -> Vec<ParamSpec> {
+        let own = |spec: &&ParamSpec| spec.role != Role::Frozen;
+        let own = self.params.specs().iter().filter(own).cloned();
+        own.chain(self.average_specs()).collect()
+    }
+
+    /// How many batches norms have counted.
+    pub fn counters(&self) -> &BTreeMap<String, i64> {
+        &self.counters
+    }
+
+    /// One of [`Trainer::saved_specs`] or [`Trainer::moment_specs`], waiting for the device.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn read_tensor(&self, spec: &ParamSpec) -> Result<HostTensor> {
+        let values = spec.unpack(&self.store.read(&spec.name)?);
+        Ok(HostTensor::new(spec.dims.clone(), values))
     }
 
     /// Adam's moments, `m.` or `v.` and the name of the parameter, waiting for the device.
@@ -122,16 +140,12 @@ impl Trainer {
         &self,
         specs: impl Iterator<Item = &'s ParamSpec>,
     ) -> Result<BTreeMap<String, HostTensor>> {
-        let export = |spec: &ParamSpec| {
-            let values = spec.unpack(&self.store.read(&spec.name)?);
-            let tensor = HostTensor::new(spec.dims.clone(), values);
-            Ok((spec.name.clone(), tensor))
-        };
+        let export = |spec: &ParamSpec| Ok((spec.name.clone(), self.read_tensor(spec)?));
         specs.map(export).collect()
     }
 
     /// Adam's moments as tensors of their own.
-    pub(super) fn moment_specs(&self) -> Vec<ParamSpec> {
+    pub fn moment_specs(&self) -> Vec<ParamSpec> {
         let has_first = self.training.betas.0 != 0.0;
         let renamed = |spec: &ParamSpec, name| ParamSpec {
             name,
