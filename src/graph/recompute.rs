@@ -11,8 +11,8 @@ use crate::ops::Op;
 /// What is computed again rather than kept. The numbers are the same in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Recompute {
-    /// What costs next to nothing: hidden rows of labels, which are sums of a few rows of weights, and SPADE layers of so
-    /// many pixels that few of their windows differ.
+    /// What costs next to nothing: hidden rows of labels, which are sums of a few rows of weights, filters transformed for
+    /// Winograd's convolutions, and SPADE layers of so many pixels that few of their windows differ.
     #[default]
     Cheap,
     /// All SPADE layers, which takes up to a tenth more multiplications in an iteration.
@@ -26,7 +26,7 @@ const MANY_PIXELS: usize = 1 << 16;
 impl Recompute {
     fn covers(self, graph: &Graph, node: &Node) -> bool {
         match node.op {
-            Op::LabelRows(_) => true,
+            Op::LabelRows(_) | Op::WinogradFilters(_) => true,
             Op::Modulate(_) => {
                 let y = graph.shape(node.outputs[0]);
                 self == Self::Layers || y.h * y.w >= MANY_PIXELS
