@@ -160,7 +160,10 @@ impl Session {
             trainer.load(&networks, network)?;
         }
         trainer.load_average(&networks)?;
+        // Each is as large as what is still to be put on the device.
+        drop(networks);
         trainer.load_moments(&moments, &progress.adam_steps)?;
+        drop(moments);
         if let Some(vgg) = &parts.vgg {
             vgg.load(&mut trainer)?;
         }
