@@ -5,7 +5,8 @@
 //   spread   dn[pixel of x] = sum over its pixels of d * (1 + gamma[win])      d = dy * act'(y)
 //   chunk    part[chunk] = sums of d * normalised x, and of d, over the chunk's pixels
 //   bias     db_gamma, db_beta = sum of tiles
-//   taps_chunk, taps_sum   gradient of products: sums of the gradient rows of the windows that read it
+//   taps     gradient of products: sums of the gradient rows of the windows that read it, a chunk after the other
+//   taps_chunk, taps_sum   the same in two dispatches, for adapters that want many invocations
 // With `up`, x has half the size of y and is read at [y / 2, x / 2].
 {% include "prelude.wgsl" %}
 
@@ -27,7 +28,6 @@ struct Params {
     c4: u32,
     h: u32,       // of y
     w: u32,
-    pixels: u32,  // of y
     eps: f32,
 {% if keep is defined %}
     rows: u32,    // of the kept table
@@ -43,13 +43,16 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 {% if entry == "table" %}
-{% set reads = ["products", "b_gamma"] + (["b_beta"] if beta else []) + ["t"] + (["rows_of"] if keep is defined else []) %}
+{% set arrays = ["products", "b_gamma"] + (["b_beta"] if beta else []) %}
+{% set reads = arrays + ["t"] + (["rows_of"] if keep is defined else []) %}
 {% set writes = ["gb"] %}
 {% elif entry == "apply" %}
-{% set reads = ["x", "mean", "variance", "gb", "t"] %}
+{% set arrays = ["x", "gb"] %}
+{% set reads = arrays + ["mean", "variance", "t"] %}
 {% set writes = ["y"] %}
 {% elif entry == "spread" %}
-{% set reads = ["dy"] + (["y"] if leaky else []) + (["variance"] if given else []) + ["gb", "t"] %}
+{% set arrays = ["gb"] %}
+{% set reads = arrays + ["dy"] + (["y"] if leaky else []) + (["variance"] if given else []) + ["t"] %}
 {% set writes = ["dn"] %}
 {% elif entry == "chunk" %}
 {% set reads = ["dy"] + (["y"] if leaky else []) + ["x", "mean", "variance", "t"] %}
@@ -58,7 +61,8 @@ struct Params {
 {% set reads = ["part"] %}
 {% set writes = ["db_gamma", "db_beta"] %}
 {% else %}
-{% set reads = ["rows", "t"] %}
+{% set arrays = ["rows"] %}
+{% set reads = arrays + ["t"] %}
 {% set writes = ["sums"] %}
 {% endif %}
 {% include "bindings.wgsl" %}
@@ -76,13 +80,13 @@ fn inverse_deviation(stat: u32) -> vec4<f32> {
 }
 {% endif %}
 {% if entry == "apply" or entry == "chunk" %}
-// Where the value of x is that a pixel of y reads, without the channel.
-fn source_of(pixel: u32) -> u32 {
+// The pixel of x that a pixel of y reads.
+fn source_of(pixel: u32, image_w: u32) -> u32 {
 {% if up %}
     // Two rows of y read one of x, so images need no division: row / 2 counts the rows of x.
-    return (pixel / p.w / 2u * (p.w / 2u) + pixel % p.w / 2u) * p.c4;
+    return pixel / image_w / 2u * (image_w / 2u) + pixel % image_w / 2u;
 {% else %}
-    return pixel * p.c4;
+    return pixel;
 {% endif %}
 }
 
@@ -91,8 +95,8 @@ struct Scale {
     inverse: vec4<f32>,
 }
 
-fn scale_of(pixel: u32, c: u32) -> Scale {
-    let stat = {{ "pixel / (p.h * p.w) * p.c4 + c" if per_sample else "c" }};
+fn scale_of(image: u32, c: u32) -> Scale {
+    let stat = {{ "image * p.c4 + c" if per_sample else "c" }};
     return Scale(mean[stat], inverse_deviation(stat));
 }
 {% endif %}
@@ -115,100 +119,152 @@ fn {{ entry }}(
     let i = flat_item(wg, wgs, lane);
     if i >= p.items { return; }
 {% if entry == "table" %}
+    // An invocation takes {{ columns }} columns{{ ", far from each other: neighbours read neighbouring memory" if columns > 1 }}.
+    let cols = p.cols;
+    let width = {{ "2u * cols" if beta else "cols" }};
+    let step = (width + {{ columns - 1 }}u) / {{ columns }}u;
+    let win = i / step;
+    let to = {{ "rows_of[win] * p.c4 + p.from_c" if keep is defined else "win * width" }};
+{% for k in range(columns) %}
+    let is_live{{ k }} = i % step + {{ k }}u * step < width;
+    let j{{ k }} = min(i % step + {{ k }}u * step, width - 1u);
 {% if beta %}
-    let width = 2u * p.cols;
+    let bias{{ k }} = p.from_c + j{{ k }} % cols;
+    var sum{{ k }} = select(b_beta_at(bias{{ k }}), b_gamma_at(bias{{ k }}), j{{ k }} < cols);
 {% else %}
-    let width = p.cols;
+    var sum{{ k }} = b_gamma_at(p.from_c + j{{ k }});
 {% endif %}
-    let j = i % width;
-    let win = i / width;
-{% if beta %}
-    var sum = select(b_beta[p.from_c + j % p.cols], b_gamma[p.from_c + j % p.cols], j < p.cols);
-{% else %}
-    var sum = b_gamma[p.from_c + j];
-{% endif %}
-{% if keep is defined %}
-    let at = (j / p.cols * p.rows + rows_of[win]) * p.c4 + p.from_c + j % p.cols;
-{% else %}
-    let at = i;
-{% endif %}
-    if p.first_tap > 0u { sum = gb[at]; }
+    let at{{ k }} = to + {{ "j" ~ k ~ " / cols * p.rows * p.c4 + j" ~ k ~ " % cols" if keep is defined else "j" ~ k }};
+{% endfor %}
+    let first_tap = p.first_tap;
+    let end_tap = p.end_tap;
+    let lower = p.lower;
+    if first_tap > 0u {
+{% for k in range(columns) %}
+        sum{{ k }} = gb[at{{ k }}];
+{% endfor %}
+    }
     let symbols = t[SYMBOLS] + win * p.taps;
-    for (var tap = p.first_tap; tap < p.end_tap; tap++) {
+    for (var tap = first_tap; tap < end_tap; tap++) {
         let symbol = t[symbols + tap];
         if symbol != OUTSIDE {
-            sum += products[((tap - p.first_tap) * p.lower + (symbol & ID_MASK)) * width + j];
+            let row = ((tap - first_tap) * lower + (symbol & ID_MASK)) * width;
+{% for k in range(columns) %}
+            sum{{ k }} += products_at(row + j{{ k }});
+{% endfor %}
         }
     }
-    gb[at] = sum;
+{% for k in range(columns) %}
+    if is_live{{ k }} { gb[at{{ k }}] = sum{{ k }}; }
+{% endfor %}
 {% elif entry == "apply" %}
-    let j = i % p.cols;
-    let first = i / p.cols * 4u;
-    let c = p.from_c + j;
-{% if keep is not defined %}
-    let ids = t[IDS];
-{% endif %}
-{% if not per_sample %}
-    let scale = scale_of(first, c);
-{% endif %}
-    for (var pixel = first; pixel < min(first + 4u, p.pixels); pixel++) {
-{% if per_sample %}
-        let scale = scale_of(pixel, c);
-{% endif %}
+    // An invocation takes {{ columns }} columns, as in `table`, of {{ pixels }} pixels one after the other in one image.
+    let cols = p.cols;
+    let c4 = p.c4;
+    let image_w = p.w;
+    let image_pixels = p.h * image_w;
+    let step = (cols + {{ columns - 1 }}u) / {{ columns }}u;
+    let runs = (image_pixels + {{ pixels - 1 }}u) / {{ pixels }}u;
+    let image = i / step / runs;
+    let from_pixel = i / step % runs * {{ pixels }}u;
+    let first = image * image_pixels;
 {% if keep is defined %}
-        let row = t[pixel] * p.c4 + j;
-        let beta = row + p.rows * p.c4;
+    let ids = first;
+    let width = c4;
+    let beta = p.rows * c4;
 {% else %}
-        let row = t[ids + pixel] * 2u * p.cols + j;
-        let beta = row + p.cols;
+    let ids = t[IDS] + first;
+    let width = 2u * cols;
+    let beta = cols;
 {% endif %}
-        let normalised = (x[source_of(pixel) + c] - scale.mean) * scale.inverse;
-        let v = normalised * (1.0 + gb[row]) + gb[beta];
-        y[pixel * p.c4 + c] = {% if leaky %}select(v, 0.2 * v, v <= vec4<f32>()){% else %}v{% endif %};
+{% for k in range(columns) %}
+    let is_live{{ k }} = i % step + {{ k }}u * step < cols;
+    let j{{ k }} = min(i % step + {{ k }}u * step, cols - 1u);
+    let c{{ k }} = p.from_c + j{{ k }};
+    let scale{{ k }} = scale_of(image, c{{ k }});
+{% endfor %}
+    for (var pixel = from_pixel; pixel < min(from_pixel + {{ pixels }}u, image_pixels); pixel++) {
+        let source = source_of(first + pixel, image_w) * c4;
+        let row = t[ids + pixel] * width;
+        let to = (first + pixel) * c4;
+{% for k in range(columns) %}
+        let normalised{{ k }} = (x_at(source + c{{ k }}) - scale{{ k }}.mean) * scale{{ k }}.inverse;
+        let v{{ k }} = normalised{{ k }} * (1.0 + gb_at(row + j{{ k }})) + gb_at(row + beta + j{{ k }});
+        if is_live{{ k }} {
+            y[to + c{{ k }}] = {% if leaky %}select(v{{ k }}, 0.2 * v{{ k }}, v{{ k }} <= vec4<f32>()){% else %}v{{ k }}{% endif %};
+        }
+{% endfor %}
     }
 {% elif entry == "spread" %}
-    let j = i % p.cols;
-    let pixel = i / p.cols; // of x
-    let c = p.from_c + j;
-{% if up %}
-    let half_w = p.w / 2u;
-    let first = pixel / half_w * 2u * p.w + pixel % half_w * 2u;
+    let cols = p.cols;
+    let c4 = p.c4;
+    let step = (cols + {{ columns - 1 }}u) / {{ columns }}u;
+    let pixel = i / step; // of x
     let ids = t[IDS];
-    var sum = vec4<f32>();
-    for (var k = 0u; k < 4u; k++) {
-        let at = first + k / 2u * p.w + k % 2u;
-        sum += activation_grad(at * p.c4 + c) * (1.0 + gb[t[ids + at] * p.cols + j]);
-    }
-{% else %}
-    let sum = activation_grad(pixel * p.c4 + c) * (1.0 + gb[t[t[IDS] + pixel] * p.cols + j]);
+{% if up %}
+    let image_w = p.w;
+    let half_w = image_w / 2u;
+    let first = pixel / half_w * 2u * image_w + pixel % half_w * 2u;
 {% endif %}
+{% for k in range(columns) %}
+    let is_live{{ k }} = i % step + {{ k }}u * step < cols;
+    let j{{ k }} = min(i % step + {{ k }}u * step, cols - 1u);
+    let c{{ k }} = p.from_c + j{{ k }};
+    var sum{{ k }} = vec4<f32>();
+{% endfor %}
+    for (var n = 0u; n < {{ 4 if up else 1 }}u; n++) {
+        let at = {{ "first + n / 2u * image_w + n % 2u" if up else "pixel" }};
+        let row = t[ids + at] * cols;
+{% for k in range(columns) %}
+        sum{{ k }} += activation_grad(at * c4 + c{{ k }}) * (1.0 + gb_at(row + j{{ k }}));
+{% endfor %}
+    }
+{% for k in range(columns) %}
 {% if given %}
-    dn[pixel * p.c4 + c] = sum * inverse_deviation(c);
+    if is_live{{ k }} { dn[pixel * c4 + c{{ k }}] = sum{{ k }} * inverse_deviation(c{{ k }}); }
 {% else %}
     // The deviation is applied with the rest of the derivative of the normalisation.
-    dn[pixel * p.c4 + c] = sum;
+    if is_live{{ k }} { dn[pixel * c4 + c{{ k }}] = sum{{ k }}; }
 {% endif %}
+{% endfor %}
 {% elif entry == "chunk" %}
-    let j = i % p.cols;
-    let chunk = i / p.cols;
-    let c = p.from_c + j;
-    let span = chunk_items(PIXELS_OF, chunk);
-    var d_gamma = vec4<f32>();
-    var d_beta = vec4<f32>();
-{% if not per_sample %}
-    let scale = scale_of(0u, c);
+    let cols = p.cols;
+    let c4 = p.c4;
+    let image_w = p.w;
+{% if per_sample %}
+    let image_pixels = p.h * image_w;
 {% endif %}
+    let step = (cols + {{ columns - 1 }}u) / {{ columns }}u;
+    let chunk = i / step;
+    let span = chunk_items(PIXELS_OF, chunk);
+{% for k in range(columns) %}
+    let is_live{{ k }} = i % step + {{ k }}u * step < cols;
+    let j{{ k }} = min(i % step + {{ k }}u * step, cols - 1u);
+    let c{{ k }} = p.from_c + j{{ k }};
+    var d_gamma{{ k }} = vec4<f32>();
+    var d_beta{{ k }} = vec4<f32>();
+{% if not per_sample %}
+    let scale{{ k }} = scale_of(0u, c{{ k }});
+{% endif %}
+{% endfor %}
     for (var at = span.x; at < span.y; at++) {
         let pixel = t[at];
+        let source = source_of(pixel, image_w) * c4;
+{% for k in range(columns) %}
 {% if per_sample %}
-        let scale = scale_of(pixel, c);
+        let scale{{ k }} = scale_of(pixel / image_pixels, c{{ k }});
 {% endif %}
-        let d = activation_grad(pixel * p.c4 + c);
-        d_gamma += d * (x[source_of(pixel) + c] - scale.mean) * scale.inverse;
-        d_beta += d;
+        let d{{ k }} = activation_grad(pixel * c4 + c{{ k }});
+        d_gamma{{ k }} += d{{ k }} * (x[source + c{{ k }}] - scale{{ k }}.mean) * scale{{ k }}.inverse;
+        d_beta{{ k }} += d{{ k }};
+{% endfor %}
     }
-    part[chunk * 2u * p.cols + j] = d_gamma;
-    part[chunk * 2u * p.cols + p.cols + j] = d_beta;
+{% for k in range(columns) %}
+    if is_live{{ k }} {
+        part[chunk * 2u * cols + j{{ k }}] = d_gamma{{ k }};
+        part[chunk * 2u * cols + cols + j{{ k }}] = d_beta{{ k }};
+    }
+{% endfor %}
 {% elif entry == "bias" %}
     var sum = vec4<f32>();
     for (var tile = 0u; tile < p.tiles; tile++) {
@@ -219,24 +275,50 @@ fn {{ entry }}(
     } else {
         db_beta[p.from_c + i - p.cols] = sum;
     }
-{% elif entry == "taps_chunk" %}
-    let width = 2u * p.cols;
-    let chunk = row_chunks(WINDOWS_OF, p.first_row).x + i / width;
-    if chunk >= row_chunks(WINDOWS_OF, p.first_row + p.rows - 1u).y { return; }
-    let span = chunk_items(WINDOWS_OF, chunk);
-    var sum = vec4<f32>();
-    for (var at = span.x; at < span.y; at++) {
-        sum += rows[t[at] * width + i % width];
-    }
-    sums[i] = sum;
 {% else %}
     let width = 2u * p.cols;
-    let before = row_chunks(WINDOWS_OF, p.first_row).x;
-    let chunks = row_chunks(WINDOWS_OF, p.first_row + i / width);
-    var sum = vec4<f32>();
+    let step = (width + {{ columns - 1 }}u) / {{ columns }}u;
+{% for k in range(columns) %}
+    let is_live{{ k }} = i % step + {{ k }}u * step < width;
+    let j{{ k }} = min(i % step + {{ k }}u * step, width - 1u);
+    var sum{{ k }} = vec4<f32>();
+{% endfor %}
+{% if entry == "taps" %}
+    let chunks = row_chunks(WINDOWS_OF, p.first_row + i / step);
     for (var chunk = chunks.x; chunk < chunks.y; chunk++) {
-        sum += rows[(chunk - before) * width + i % width];
+        let span = chunk_items(WINDOWS_OF, chunk);
+{% for k in range(columns) %}
+        var part{{ k }} = vec4<f32>();
+{% endfor %}
+        for (var at = span.x; at < span.y; at++) {
+            let row = t[at] * width;
+{% for k in range(columns) %}
+            part{{ k }} += rows_at(row + j{{ k }});
+{% endfor %}
+        }
+{% for k in range(columns) %}
+        sum{{ k }} += part{{ k }};
+{% endfor %}
+{% else %}
+    let before = row_chunks(WINDOWS_OF, p.first_row).x;
+{% if entry == "taps_chunk" %}
+    let chunk = before + i / step;
+    if chunk >= row_chunks(WINDOWS_OF, p.first_row + p.rows - 1u).y { return; }
+    let span = chunk_items(WINDOWS_OF, chunk);
+    for (var at = span.x; at < span.y; at++) {
+        let row = t[at] * width;
+{% else %}
+    let chunks = row_chunks(WINDOWS_OF, p.first_row + i / step);
+    for (var chunk = chunks.x; chunk < chunks.y; chunk++) {
+        let row = (chunk - before) * width;
+{% endif %}
+{% for k in range(columns) %}
+        sum{{ k }} += rows_at(row + j{{ k }});
+{% endfor %}
+{% endif %}
     }
-    sums[i] = sum;
+{% for k in range(columns) %}
+    if is_live{{ k }} { sums[i / step * width + j{{ k }}] = sum{{ k }}; }
+{% endfor %}
 {% endif %}
 }

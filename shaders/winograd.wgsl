@@ -8,6 +8,7 @@
 //   output         y = At m A, then the epilogue
 //   output_grad    d = A dy At
 // u, v, m and d hold the {{ (m + 2) * (m + 2) }} numbers apart, one matrix each: rows of tiles or input channels, columns of channels.
+{% from "texels.wgsl" import texels %}
 {% include "prelude.wgsl" %}
 
 struct Params {
@@ -51,7 +52,14 @@ struct Params {
 {% endmacro %}
 
 @group(0) @binding(0) var<uniform> p: Params;
+{% if entry == "input" and copied %}
+{{ texels("x", 1) }}
+{% else %}
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+fn x_at(i: u32) -> vec4<f32> {
+    return x[i];
+}
+{% endif %}
 {% if entry == "output" %}
 {% set sources = 1 %}
 {% include "epilogue.wgsl" %}
@@ -147,6 +155,7 @@ fn {{ entry }}(
 {% endfor %}
 {% else %}
 {% set size = t if entry == "input" else m %}
+    let columns = p.columns;
     let image_h = p.image_h;
     let image_w = p.image_w;
 {% for j in range(size) %}
@@ -157,7 +166,7 @@ fn {{ entry }}(
     let line{{ j }} = (image * image_h + min(y{{ j }}, image_h - 1u)) * image_w;
 {% for k in range(size) %}
     // Not `&&`: it would branch.
-    let d{{ j }}_{{ k }} = select(vec4<f32>(), x[(line{{ j }} + min(x{{ k }}, image_w - 1u)) * p.columns + column], (y{{ j }} < image_h) & (x{{ k }} < image_w));
+    let d{{ j }}_{{ k }} = select(vec4<f32>(), x_at((line{{ j }} + min(x{{ k }}, image_w - 1u)) * columns + column), (y{{ j }} < image_h) & (x{{ k }} < image_w));
 {% endfor %}
 {% endfor %}
 {{ both(bt, false, "v", "d", t) if entry == "input" else both(at, true, "v", "d", m) }}

@@ -72,6 +72,22 @@ impl Dispatch {
         self
     }
 
+    /// Binds arrays that the shader reads through functions, as `x_at(i)`: copies of them as texels where the family
+    /// reads those faster, the buffers themselves elsewhere.
+    pub fn bind_arrays(self, family: Family, arrays: &[Texels]) -> Self {
+        let copied = matches!(family, Family::Subgroup(_));
+        let bind = |dispatch: Self, &array: &Texels| {
+            if copied {
+                dispatch.bind_texels(array)
+            } else {
+                dispatch.bind(&[array.source])
+            }
+        };
+        arrays
+            .iter()
+            .fold(self.define("copied", u32::from(copied)), bind)
+    }
+
     /// Binds buffers in order.
     pub fn bind(mut self, bindings: &[Binding]) -> Self {
         self.bindings.extend_from_slice(bindings);

@@ -165,9 +165,20 @@ impl Modulate {
             .define("up", u32::from(self.upsample))
             .define("clamp", u32::from(self.rule == EpsRule::Max))
             .define("leaky", u32::from(self.leaky))
-            .items(items * block.1)
-            .params(&[block.1, block.0, x.c4(), y.h, y.w, y.rows()])
+            .items(items)
+            .params(&[block.1, block.0, x.c4(), y.h, y.w])
             .real(self.eps.0)
+    }
+
+    /// What applies a block of rows of gamma and beta to x, before its bindings.
+    fn apply_dispatch(&self, family: Family, x: Shape, block: (usize, usize)) -> Dispatch {
+        let y = self.layer_shape(x);
+        let (columns, pixels) = (columns(family, x.c4()), pixels(family));
+        let items = y.n * (y.h * y.w).div_ceil(pixels) * block.1.div_ceil(columns);
+        self.pixel_dispatch("apply", x, items, block)
+            .define("per_sample", self.per_sample())
+            .define("columns", columns as u32)
+            .define("pixels", pixels as u32)
     }
 
     /// What takes the statistics of x, or `given` ones; scratch numbers begin at `scratch`.
@@ -237,23 +248,49 @@ impl Modulate {
     }
 }
 
-/// Sums of the taps of every window, a pass after the other: the table of gamma, and of beta where it is wanted.
+/// Columns that an invocation takes where it looks a window up once for all of them: more where lanes are computed one
+/// after the other, which makes looking up dear.
+fn columns(family: Family, c4: usize) -> usize {
+    match family {
+        Family::Tiled => 1,
+        Family::Subgroup(lanes) => (c4 / lanes as usize).clamp(1, 4),
+    }
+}
+
+/// Pixels that an invocation takes, with the statistics of its columns read once.
+fn pixels(family: Family) -> usize {
+    match family {
+        Family::Tiled => 4,
+        Family::Subgroup(_) => 16,
+    }
+}
+
+/// Sums of the taps of every window, a pass after the other: the table of gamma, and of beta where it is wanted, from
+/// products in the first scratch buffer and the biases.
 fn table_dispatch(
-    header: &Header,
+    site: &Site,
+    space: &Workspace,
     block: (usize, usize),
     pass: (usize, usize),
-    with_beta: bool,
+    [header, c4]: [usize; 2],
+    biases: &[Binding],
 ) -> Dispatch {
-    let width = block.1 * (1 + usize::from(with_beta));
+    let header = site.header(header);
+    let (width, columns) = (block.1 * biases.len(), columns(site.family, c4));
+    let products = Texels::array(Binding::Scratch(0), pass.1 * header[3] as usize * width);
+    let mut arrays = vec![products.reserve(Texels::layers_of_words(space.products))];
+    arrays.extend(biases.iter().map(|&bias| Texels::array(bias, c4)));
     Dispatch::new("modulate", "table")
-        .define("beta", u32::from(with_beta))
-        .items(header[1] as usize * width)
+        .define("beta", u32::from(biases.len() == 2))
+        .define("columns", columns as u32)
+        .items(header[1] as usize * width.div_ceil(columns))
         .param(block.1)
         .param(header[2] as usize)
         .param(header[3] as usize)
         .param(block.0)
         .param(pass.0)
         .param(pass.0 + pass.1)
+        .bind_arrays(site.family, &arrays)
 }
 
 /// One weight's part in a block of output channels; its products lie at `at4` of rows `stride4` wide.
@@ -394,19 +431,23 @@ impl Operation for Modulate {
         scratch.extend(moments.scratch);
         for block in space.blocks(x.c4()) {
             let table = |pass| {
-                table_dispatch(&header, block, pass, true).bind(&[
-                    Scratch(0),
-                    Input(3),
-                    Input(5),
-                    Input(6),
-                    Scratch(1),
-                ])
+                table_dispatch(
+                    site,
+                    &space,
+                    block,
+                    pass,
+                    [6, x.c4()],
+                    &[Input(3), Input(5)],
+                )
+                .bind(&[Input(6), Scratch(1)])
             };
             dispatches.extend(rows_of_block(site, &space, block, table));
+            let rows = Texels::array(Scratch(1), header[1] as usize * 2 * block.1)
+                .reserve(Texels::layers_of_words(space.table));
             dispatches.push(
-                self.pixel_dispatch("apply", x, site.output(0).rows().div_ceil(4), block)
-                    .define("per_sample", self.per_sample())
-                    .bind(&[Input(0), mean, variance, Scratch(1), Input(6), Output(0)]),
+                self.apply_dispatch(site.family, x, block)
+                    .bind_arrays(site.family, &[Texels::array(Input(0), x.vec4s()), rows])
+                    .bind(&[mean, variance, Input(6), Output(0)]),
             );
         }
         Kernel {

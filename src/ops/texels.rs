@@ -1,8 +1,9 @@
 //! Matrices as texels, for adapters that run on the CPU.
 //!
-//! Mesa's software driver loads a storage buffer lane by lane through the stack: 230 ns for eight lanes of a `vec4`
-//! where the loads of a storage texture take 12, most of them transposes of whole texels. So the convolutions of the
-//! subgroup family read copies of their operands. A texture is a linear memory here: texel `i` is column `i % 16`,
+//! Mesa's software driver loads a storage buffer lane by lane and component by component: 56 ns for eight lanes of a
+//! `vec4` where the loads of a storage texture, transposes of whole texels, take half of it at most. A copy into a texture
+//! runs at the speed of memory. So the subgroup family reads copies of what is read more than once: operands of
+//! convolutions and products, rows of tables. A texture is a linear memory here: texel `i` is column `i % 16`,
 //! line `i / 16 % 1024` of layer `i / 2^14`. A matrix whose width is a multiple of sixteen texels is stored in column
 //! blocks of sixteen (64 channels), each from the start of a layer: the block that a tile reads is then contiguous,
 //! however wide the matrix is, and no two pixels compete for one set of the cache. Other matrices keep their order.
@@ -58,6 +59,16 @@ impl Texels {
             c4,
             reserved: 0,
         }
+    }
+
+    /// Describes a plain array of `vec4`, which keeps its order.
+    pub fn array(source: Binding, vec4s: usize) -> Self {
+        Self::new(source, vec4s, 1)
+    }
+
+    /// Layers that an array of so many words takes.
+    pub fn layers_of_words(words: usize) -> usize {
+        words.div_ceil(4 * WIDTH * HEIGHT)
     }
 
     /// Sets at least so many layers aside, whatever the shape while planning.

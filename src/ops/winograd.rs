@@ -159,9 +159,11 @@ impl Tiling {
             .params(&[first, tiles, grid_h, grid_w, image.h, image.w, pad])
     }
 
-    fn input(&self, round: (usize, usize), to: Binding) -> Dispatch {
+    /// Tiles overlap, so an element is read more than twice on average where tiles are four wide.
+    fn input(&self, round: (usize, usize), family: Family, to: Binding) -> Dispatch {
         self.transform("input", self.x, self.pad, round)
-            .bind(&[Binding::Input(0), to])
+            .bind_arrays(family, &[Texels::array(Binding::Input(0), self.x.vec4s())])
+            .bind(&[to])
     }
 
     /// The products of a round: `(tile + 2)^2` of them.
@@ -286,7 +288,7 @@ impl Operation for WinogradConv {
         let rounds = tiling.rounds(site.workspace_bytes).flat_map(|round| {
             let block = tiling.block(round.1, site.family);
             [
-                tiling.input(round, v),
+                tiling.input(round, site.family, v),
                 block.products(v, Binding::Input(1), m),
                 output(round),
             ]
@@ -373,7 +375,7 @@ impl Operation for WinogradFiltersGrad {
         let rounds = tiling.rounds(site.workspace_bytes).flat_map(|round| {
             let block = tiling.block(round.1, site.family);
             [
-                tiling.input(round, v),
+                tiling.input(round, site.family, v),
                 tiling
                     .transform("output_grad", tiling.y, 0, round)
                     .bind(&[Binding::Input(1), d]),

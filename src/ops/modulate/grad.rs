@@ -24,29 +24,32 @@ impl ModulateGrad {
         let y: &[Binding] = if forward.leaky { &[Input(1)] } else { &[] };
         let variance: &[Binding] = if given { &[Input(4)] } else { &[] };
         let d_normalised = if given { Output(0) } else { Scratch(3) };
+        let columns = columns(site.family, x.c4());
+        let steps = block.1.div_ceil(columns);
+        let gamma = Texels::array(Scratch(1), windows * block.1)
+            .reserve(Texels::layers_of_words(space.table));
         let mut dispatches = Vec::new();
         for pass in space.passes() {
             let gamma = gemm_block(site, &header, weight, block, [block.1, 0], space, pass);
             dispatches.extend([
                 gamma.products(Input(5), Input(6), Scratch(0)),
-                table_dispatch(&header, block, pass, false).bind(&[
-                    Scratch(0),
-                    Input(7),
-                    Input(9),
-                    Scratch(1),
-                ]),
+                table_dispatch(site, space, block, pass, [9, weight.c4()], &[Input(7)])
+                    .bind(&[Input(9), Scratch(1)]),
             ]);
         }
         dispatches.extend([
             forward
-                .pixel_dispatch("spread", x, x.rows(), block)
+                .pixel_dispatch("spread", x, x.rows() * steps, block)
+                .define("columns", columns as u32)
                 .define("given", u32::from(given))
+                .bind_arrays(site.family, &[gamma])
                 .bind(&[Input(0)])
                 .bind(y)
                 .bind(variance)
-                .bind(&[Scratch(1), Input(9), d_normalised]),
+                .bind(&[Input(9), d_normalised]),
             forward
-                .pixel_dispatch("chunk", x, header[7] as usize, block)
+                .pixel_dispatch("chunk", x, header[7] as usize * steps, block)
+                .define("columns", columns as u32)
                 .define("per_sample", forward.per_sample())
                 .bind(&[Input(0)])
                 .bind(y)
@@ -71,20 +74,16 @@ impl ModulateGrad {
         for pass in space.passes() {
             let gemm = |at4| gemm_block(site, &header, weight, block, [width, at4], space, pass);
             let lower = header[3] as usize;
-            let rows = [pass.0 * lower, pass.1 * lower];
             let chunks = tap_chunks(windows, lower, pass.1).min(header[12] as usize);
             let is_first = block.0 == 0 && pass.0 == 0;
+            dispatches.extend(taps(
+                site,
+                space,
+                block.1,
+                [pass.0 * lower, pass.1 * lower],
+                chunks,
+            ));
             dispatches.extend([
-                Dispatch::new("modulate", "taps_chunk")
-                    .bind(&[Scratch(1), Input(9), Scratch(2)])
-                    .items(chunks * width)
-                    .param(block.1)
-                    .params(&rows),
-                Dispatch::new("modulate", "taps_sum")
-                    .bind(&[Scratch(2), Input(9), Scratch(0)])
-                    .items(rows[1] * width)
-                    .param(block.1)
-                    .params(&rows),
                 gemm(0).weight_grad(Input(5), Scratch(0), Output(2), false),
                 gemm(block.1).weight_grad(Input(5), Scratch(0), Output(4), false),
                 gemm(0).row_grad(Scratch(0), Input(6), Output(1), !is_first),
@@ -92,6 +91,41 @@ impl ModulateGrad {
             ]);
         }
         dispatches
+    }
+}
+
+/// Gradients of the products in the first scratch buffer, from those of the windows' rows in the second: `rows` says
+/// which, and how many.
+fn taps(
+    site: &Site,
+    space: &Workspace,
+    cols4: usize,
+    rows: [usize; 2],
+    chunks: usize,
+) -> Vec<Dispatch> {
+    use Binding::{Input, Scratch};
+    let (width, windows) = (2 * cols4, site.header(9)[1] as usize);
+    let columns = columns(site.family, site.input(6).c4());
+    let dispatch = |entry, items: usize, arrays: &[Texels], to| {
+        Dispatch::new("modulate", entry)
+            .define("columns", columns as u32)
+            .bind_arrays(site.family, arrays)
+            .bind(&[Input(9), to])
+            .items(items * width.div_ceil(columns))
+            .param(cols4)
+            .params(&rows)
+    };
+    let of_windows =
+        Texels::array(Scratch(1), windows * width).reserve(Texels::layers_of_words(space.table));
+    match site.family {
+        Family::Subgroup(_) => vec![dispatch("taps", rows[1], &[of_windows], Scratch(0))],
+        Family::Tiled => {
+            let of_chunks = Texels::array(Scratch(2), chunks * width);
+            vec![
+                dispatch("taps_chunk", chunks, &[of_windows], Scratch(2)),
+                dispatch("taps_sum", rows[1], &[of_chunks], Scratch(0)),
+            ]
+        }
     }
 }
 

@@ -53,17 +53,17 @@ impl Operation for KeepRows {
     }
 
     fn kernel(&self, site: &Site) -> Kernel {
-        use Binding::{Input, Output, Scratch};
-        let (table, header) = (site.input(0), site.header(6));
+        use Binding::{Input, Output};
+        let table = site.input(0);
         let space = Workspace::new(site, 6, table.c4(), false);
         let mut dispatches = Vec::new();
         for block in space.blocks(table.c4()) {
             let table = |pass| {
-                table_dispatch(&header, block, pass, true)
+                let biases = [Input(3), Input(5)];
+                table_dispatch(site, &space, block, pass, [6, table.c4()], &biases)
                     .define("keep", 1)
                     .params(&[table.c4(), kept_rows(table)])
-                    .bind(&[Scratch(0), Input(3), Input(5), Input(6), Input(7)])
-                    .bind(&[Output(0)])
+                    .bind(&[Input(6), Input(7), Output(0)])
             };
             dispatches.extend(rows_of_block(site, &space, block, table));
         }
@@ -158,15 +158,14 @@ impl Operation for ModulateKept {
             mean,
             variance,
         } = self.layer.moments_kernel(x, [Input(3), Input(4)], 0);
-        let items = site.output(0).rows().div_ceil(4);
+        let arrays = [(0, x), (1, table)].map(|(i, shape)| Texels::array(Input(i), shape.vec4s()));
         dispatches.push(
             self.layer
-                .pixel_dispatch("apply", x, items, (0, x.c4()))
+                .apply_dispatch(site.family, x, (0, x.c4()))
                 .param(kept_rows(table))
-                .define("per_sample", self.layer.per_sample())
                 .define("keep", 1)
-                .bind(&[Input(0), mean, variance, Input(1), Input(2)])
-                .bind(&[Binding::Output(0)]),
+                .bind_arrays(site.family, &arrays)
+                .bind(&[mean, variance, Input(2), Binding::Output(0)]),
         );
         Kernel {
             scratch,
