@@ -114,6 +114,7 @@ mod tests {
             share: 100.0 / 30.0,
             gflop_per_s: 1.0,
             gb_per_s: 1.0,
+            kernels: Vec::new(),
         };
         let report = Report {
             what: "a picture",

@@ -18,6 +18,19 @@ use crate::model::{Feed, Keep, Style, Synthesis, Trainer};
 use crate::state::StateDict;
 use crate::windows::{Header, IdMap};
 
+/// What a kernel took of a [`Row`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    /// Shader and entry point.
+    pub kernel: String,
+    /// Dispatches of it.
+    pub dispatches: usize,
+    /// Their time: the mean over the rounds.
+    pub ms: f64,
+    /// The same in percent of the time of all kernels of the replay.
+    pub share: f64,
+}
+
 /// Applications of an operation to arguments of the same types.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -37,6 +50,8 @@ pub struct Row {
     pub gflop_per_s: f64,
     /// Billions of bytes a second.
     pub gb_per_s: f64,
+    /// The kernels that ran, the longest first.
+    pub kernels: Vec<Part>,
 }
 
 impl Row {
@@ -148,6 +163,7 @@ fn collected(
     profiles: &[Profile],
 ) -> Report {
     let mut rows: Vec<(Row, Work)> = Vec::new();
+    let mut row_of_step = Vec::new();
     let mut row_of: HashMap<(&str, &[Ty]), usize> = HashMap::new();
     let seconds = step_seconds(plan.steps.len(), profiles);
     let dispatches = dispatches(plan.steps.len(), profiles);
@@ -161,12 +177,14 @@ fn collected(
         if row == rows.len() {
             rows.push((new_row(step), Work::default()));
         }
+        row_of_step.push(row);
         let (row, work) = &mut rows[row];
         row.steps += 1;
         row.dispatches += dispatches[at];
         row.ms += seconds[at] * 1e3;
         *work += works[at];
     }
+    let mut parts = parts(rows.len(), &row_of_step, profiles).into_iter();
     let finish = |(row, work): (Row, Work)| {
         // What takes no time the clock can see has no rate.
         let rate = |amount: f64| {
@@ -180,6 +198,7 @@ fn collected(
             share: 0.1 * row.ms / total.max(1e-12),
             gflop_per_s: rate(work.flops),
             gb_per_s: rate(work.bytes),
+            kernels: parts.next().unwrap_or_default(),
             ..row
         }
     };
@@ -206,7 +225,33 @@ fn new_row(step: &Step) -> Row {
         share: 0.0,
         gflop_per_s: 0.0,
         gb_per_s: 0.0,
+        kernels: Vec::new(),
     }
+}
+
+/// For each row its kernels.
+fn parts(rows: usize, row_of_step: &[usize], profiles: &[Profile]) -> Vec<Vec<Part>> {
+    let mut sums: Vec<HashMap<_, (usize, f64)>> = vec![HashMap::new(); rows];
+    let mut total = 0.0;
+    for span in profiles.iter().flat_map(|profile| &profile.spans) {
+        let (count, seconds) = sums[row_of_step[span.step]].entry(span.kernel).or_default();
+        *count += 1;
+        *seconds += span.seconds;
+        total += span.seconds;
+    }
+    let rounds = profiles.len().max(1);
+    let of_row = |sums: HashMap<(&str, &str), (usize, f64)>| {
+        let part = |((shader, entry), (count, seconds))| Part {
+            kernel: format!("{shader}.{entry}"),
+            dispatches: count / rounds,
+            ms: 1e3 * seconds / rounds as f64,
+            share: 1e2 * seconds / f64::max(total, 1e-12),
+        };
+        let mut parts: Vec<_> = sums.into_iter().map(part).collect();
+        parts.sort_by(|a, b| b.ms.total_cmp(&a.ms).then_with(|| a.kernel.cmp(&b.kernel)));
+        parts
+    };
+    sums.into_iter().map(of_row).collect()
 }
 
 /// For each step the median over the profiles.
@@ -267,7 +312,8 @@ mod tests {
             spans: (0..steps)
                 .map(|step| Span {
                     step,
-                    seconds: unit,
+                    kernel: ("shader", if step % 2 == 0 { "even" } else { "odd" }),
+                    seconds: unit * if step % 2 == 0 { 1.0 } else { 2.0 },
                 })
                 .collect(),
         };
@@ -277,15 +323,22 @@ mod tests {
             &HashMap::new(),
             &[2.0, 9.0, 3.0].map(profile),
         );
-        assert_eq!(report.total_ms, 3e3 * steps as f64);
+        assert_eq!(steps, 3);
+        assert_eq!(report.total_ms, 3e3 * 4.0);
         let first = &report.rows[0];
         assert_eq!(
             (first.op, first.steps, first.dispatches, first.ms),
-            ("conv2d", 2, 2, 6000.0)
+            ("conv2d", 2, 2, 9000.0)
         );
+        let part = |part: &Part| (part.kernel.clone(), part.dispatches, part.ms.round());
+        let kernels: Vec<_> = first.kernels.iter().map(part).collect();
+        let mean = (2.0 + 9.0 + 3.0) / 3.0 * 1e3;
+        let expected: [(_, f64); 2] = [("shader.odd", 2.0), ("shader.even", 1.0)];
+        let expected = expected.map(|(name, units)| (name.to_owned(), 1, (units * mean).round()));
+        assert_eq!(kernels, expected);
         let flops = (2 * 2 * 64 * 8 * 8 * 9) as f64;
         assert!(
-            (first.gflop_per_s - flops / 6.0 * 1e-9).abs() < 1e-12,
+            (first.gflop_per_s - flops / 9.0 * 1e-9).abs() < 1e-12,
             "{first:?}"
         );
         let shares: f64 = report.rows.iter().map(|row| row.share).sum();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use spadework::bench::profile::{Report, Row, iteration, picture};
+use spadework::bench::profile::{Part, Report, Row, iteration, picture};
 use spadework::bench::{Machine, chart};
 use spadework::gpu::{Clock, Gpu};
 use spadework::train::{Checkpoint, write_durably};
@@ -94,7 +94,26 @@ fn text_of(report: &Report) -> String {
             format!("{:.2}", row.gb_per_s),
         ]
     };
-    let rows: Vec<_> = report.rows.iter().take(MOST_ROWS).map(row).collect();
+    let part = |part: &Part| {
+        [
+            format!("  {}", part.kernel),
+            String::new(),
+            part.dispatches.to_string(),
+            ms(part.ms),
+            format!("{:.1}", part.share),
+            String::new(),
+            String::new(),
+        ]
+    };
+    // The kernels of an operation are worth a line where there are several.
+    let parts = |row: &Row| match row.kernels.len() {
+        1 => Vec::new(),
+        _ => row.kernels.iter().map(part).collect(),
+    };
+    let shown = report.rows.iter().take(MOST_ROWS);
+    let rows: Vec<_> = shown
+        .flat_map(|of| std::iter::once(row(of)).chain(parts(of)))
+        .collect();
     let head = [
         "operation",
         "times",

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Executor, Slice, running};
+use super::{Dispatch, Executor, Slice, running};
 use crate::Result;
 use crate::gpu::{Gpu, Store};
 
@@ -28,6 +28,8 @@ pub enum Clock {
 pub struct Span {
     /// Its step of the plan.
     pub step: usize,
+    /// The kernel it ran: shader and entry point.
+    pub kernel: (&'static str, &'static str),
     /// Seconds, those of filling its textures included.
     pub seconds: f64,
 }
@@ -80,7 +82,7 @@ impl Executor {
                     slice = stopwatch.begin(&self.gpu);
                 }
                 self.fill_texels(store, &mut slice, step, dispatch)?;
-                stopwatch.time(&mut slice, at);
+                stopwatch.time(&mut slice, at, dispatch);
                 self.dispatch(&mut slice, dispatch, bound, &mut offset);
                 slice.end_pass();
             }
@@ -111,6 +113,7 @@ impl Executor {
                 let seconds = start.elapsed().as_secs_f64() - empty[EMPTY / 2];
                 spans.push(Span {
                     step: at,
+                    kernel: (dispatch.shader, dispatch.entry),
                     seconds: seconds.max(0.0),
                 });
             }
@@ -123,8 +126,8 @@ impl Executor {
 struct Stopwatch {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
-    /// Steps of the dispatches since the submission began.
-    steps: Vec<usize>,
+    /// The dispatches since the submission began, with no time yet.
+    spans: Vec<Span>,
 }
 
 impl Stopwatch {
@@ -139,16 +142,16 @@ impl Stopwatch {
                 count,
             }),
             resolved: gpu.buffer("timestamps", u64::from(count) * 8, usage)?,
-            steps: Vec::new(),
+            spans: Vec::new(),
         })
     }
 
     fn is_full(&self) -> bool {
-        self.steps.len() == PER_SUBMISSION
+        self.spans.len() == PER_SUBMISSION
     }
 
     fn begin(&mut self, gpu: &Gpu) -> Slice {
-        self.steps.clear();
+        self.spans.clear();
         let mut slice = Slice::begin(gpu);
         slice.begin_timed_pass(&self.queries, 0);
         slice.end_pass();
@@ -156,14 +159,18 @@ impl Stopwatch {
     }
 
     /// Opens the pass of a dispatch of a step.
-    fn time(&mut self, slice: &mut Slice, step: usize) {
-        self.steps.push(step);
-        slice.begin_timed_pass(&self.queries, 2 * self.steps.len() as u32);
+    fn time(&mut self, slice: &mut Slice, step: usize, dispatch: &Dispatch) {
+        self.spans.push(Span {
+            step,
+            kernel: (dispatch.shader, dispatch.entry),
+            seconds: 0.0,
+        });
+        slice.begin_timed_pass(&self.queries, 2 * self.spans.len() as u32);
     }
 
     /// Submits, waits, and reads the times.
     fn stop(&mut self, gpu: &Gpu, mut slice: Slice, spans: &mut Vec<Span>) -> Result<()> {
-        let count = 2 * (self.steps.len() as u32 + 1);
+        let count = 2 * (self.spans.len() as u32 + 1);
         slice.resolve(&self.queries, count, &self.resolved);
         slice.submit(gpu);
         let bytes = gpu.read(&self.resolved, u64::from(count) * 8)?;
@@ -176,9 +183,9 @@ impl Stopwatch {
             .skip(1)
             .zip(ends)
             .map(|(now, before)| now.saturating_sub(before));
-        spans.extend(self.steps.iter().zip(spent).map(|(&step, ticks)| Span {
-            step,
+        spans.extend(self.spans.iter().zip(spent).map(|(span, ticks)| Span {
             seconds: ticks as f64 * period,
+            ..*span
         }));
         Ok(())
     }
