@@ -9,7 +9,7 @@
 //   bias_sum     db          = sum of the tiles
 //   lookup_chunk part[chunk] = sum of dy over the chunk's pixels
 //   lookup_sum   drows[win]  = sum of its chunks
-// One vec4 of channels per invocation.
+// One vec4 of channels per invocation, several for `rows`.
 {% include "prelude.wgsl" %}
 
 struct Params {
@@ -32,6 +32,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 {% if entry == "rows" %}
+{% set arrays = ["w"] %}
 {% set reads = ["w", "b", "t"] if bias else ["w", "t"] %}
 {% elif entry == "rows_chunk" %}
 {% set reads = ["dy", "rows", "t"] if relu else ["dy", "t"] %}
@@ -68,23 +69,44 @@ fn {{ entry }}(
 ) {
     let i = flat_item(wg, wgs, lane);
     if i >= p.items { return; }
+{% if entry != "rows" %}
     let row = i / p.c4;
     let c = i % p.c4;
+{% endif %}
 {% if entry == "rows" %}
-    var sum = {% if bias %}b[c]{% else %}vec4<f32>(){% endif %};
+    // An invocation takes {{ columns }} columns{{ ", far from each other: neighbours read neighbouring memory" if columns > 1 }}.
+    let c4 = p.c4;
+    let w_rows = p.w_rows;
+    let taps = p.taps;
+    let step = (c4 + {{ columns - 1 }}u) / {{ columns }}u;
+    let win = i / step;
+{% for k in range(columns) %}
+    let is_live{{ k }} = i % step + {{ k }}u * step < c4;
+    let c{{ k }} = min(i % step + {{ k }}u * step, c4 - 1u);
+    var sum{{ k }} = {% if bias %}b[c{{ k }}]{% else %}vec4<f32>(){% endif %};
+{% endfor %}
     let edge_row = t[CHANNELS] - 1u;
-    let symbols = t[SYMBOLS] + row * p.taps;
-    for (var tap = 0u; tap < p.taps; tap++) {
+    let symbols = t[SYMBOLS] + win * taps;
+    for (var tap = 0u; tap < taps; tap++) {
         let symbol = t[symbols + tap];
         if symbol != OUTSIDE {
-            let base = tap * p.w_rows;
-            sum += w[(base + (symbol & ID_MASK)) * p.c4 + c];
+            let base = tap * w_rows;
+            let row = (base + (symbol & ID_MASK)) * c4;
+{% for k in range(columns) %}
+            sum{{ k }} += w_at(row + c{{ k }});
+{% endfor %}
             if (symbol & EDGE_BIT) != 0u {
-                sum += w[(base + edge_row) * p.c4 + c];
+{% for k in range(columns) %}
+                sum{{ k }} += w_at((base + edge_row) * c4 + c{{ k }});
+{% endfor %}
             }
         }
     }
-    y[i] = {% if relu %}select(sum, vec4<f32>(), sum <= vec4<f32>()){% else %}sum{% endif %};
+{% for k in range(columns) %}
+    if is_live{{ k }} {
+        y[win * c4 + c{{ k }}] = {% if relu %}select(sum{{ k }}, vec4<f32>(), sum{{ k }} <= vec4<f32>()){% else %}sum{{ k }}{% endif %};
+    }
+{% endfor %}
 {% elif entry == "lookup" %}
     y[i] = x[t[t[IDS] + row] * p.c4 + c];
 {% elif entry == "rows_chunk" %}

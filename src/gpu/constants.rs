@@ -1,9 +1,11 @@
 //! Plans over state that nothing changes any more: what depends on it alone is computed once and stays on the device.
 
+use super::slice::Slice;
 use super::{Executor, Store};
 use crate::graph::Graph;
 use crate::graph::hoist::Constant;
 use crate::graph::plan::Plan;
+use crate::ops::Texels;
 use crate::{Error, Result};
 
 impl Executor {
@@ -20,7 +22,7 @@ impl Executor {
     ) -> Result<Self> {
         let target = store.gpu().target();
         let (plan, mut constants) = Plan::over_constants(graph, &target, is_constant)?;
-        constants.retain(|constant| store.buffer(&constant.name).is_err());
+        constants.retain(|constant| !store.contains(&constant.name));
         let planned = Self::fill(plan, store, &constants);
         if planned.is_err() {
             // What was not computed must not be taken for it.
@@ -39,21 +41,30 @@ impl Executor {
         for Constant { name, graph } in constants {
             let mut once = Self::new(Plan::new(graph, &target)?, store)?;
             once.replay(store)?;
-            once.copy(store, Constant::OUTPUT, name)?;
+            let mut kept = executor.plan().texel_constants.iter();
+            let texels = kept.find(|(at, _)| executor.plan().named[**at].name == *name);
+            once.copy(
+                store,
+                Constant::OUTPUT,
+                name,
+                texels.map(|(_, texels)| texels),
+            )?;
             // Or the results of all would be on the device at once, beside the constants.
             store.gpu().wait()?;
         }
         Ok(executor)
     }
 
-    /// Copies an output of the plan to where the store has a name.
-    fn copy(&self, store: &Store, output: &str, name: &str) -> Result<()> {
+    /// Copies an output of the plan to where the store has a name, as texels or as it is.
+    fn copy(&self, store: &Store, output: &str, name: &str, texels: Option<&Texels>) -> Result<()> {
         let (_, ty, place) = self.output(output)?;
-        let gpu = store.gpu();
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let (from, to) = (self.resolve(store, *place)?, store.buffer(name)?);
-        encoder.copy_buffer_to_buffer(from, 0, to, 0, ty.bytes());
-        gpu.queue.submit([encoder.finish()]);
+        let from = self.resolve(store, *place)?;
+        let mut slice = Slice::begin(store.gpu());
+        match texels {
+            Some(texels) => slice.copy(texels, from, &store.texel_constant(name)?.texture),
+            None => slice.copy_buffer(from, store.buffer(name)?, ty.bytes()),
+        }
+        slice.submit(store.gpu());
         Ok(())
     }
 }

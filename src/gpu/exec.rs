@@ -48,6 +48,8 @@ pub struct Executor {
     plan: Plan,
     slots: Vec<wgpu::Buffer>,
     textures: Vec<TexelMemory>,
+    /// Textures of the plan's constants.
+    constants: HashMap<usize, TexelMemory>,
     params: wgpu::Buffer,
     params_host: Vec<u8>,
     bound: Vec<Bound>,
@@ -70,6 +72,9 @@ impl Executor {
         store.prepare(&plan)?;
         let slots = Self::allocate(&plan, store)?;
         let textures = store.texels(&plan.texel_layers)?;
+        let constant = |&at: &usize| Ok((at, store.texel_constant(&plan.named[at].name)?.clone()));
+        let constants = plan.texel_constants.keys().map(constant);
+        let constants = constants.collect::<Result<_>>()?;
         let dispatches: usize = plan.steps.iter().map(|s| s.kernel.dispatches.len()).sum();
         let bytes = dispatches.max(1) * PARAMS_STRIDE as usize;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
@@ -79,6 +84,7 @@ impl Executor {
             scalars: Readback::new(&gpu, scalar_outputs(&plan).count())?,
             slots,
             textures,
+            constants,
             bound: Vec::new(),
             bound_by_key: HashMap::new(),
             recorded: Vec::new(),
@@ -222,7 +228,7 @@ impl Executor {
     fn bind_all(&mut self, store: &Store) -> Result<()> {
         for step in &self.plan.steps {
             for dispatch in &step.kernel.dispatches {
-                let key = bind_key(step, dispatch);
+                let key = self.bind_key(step, dispatch);
                 if !self.bound_by_key.contains_key(&key) {
                     self.bound.push(self.bind(store, dispatch, &key.1)?);
                     self.bound_by_key.insert(key, self.bound.len() - 1);
@@ -241,7 +247,7 @@ impl Executor {
     /// The bind groups of a step's dispatches. Those of the worst case include those of any content.
     fn bound_of(&self, step: &Step, kernel: &Kernel) -> Vec<usize> {
         let find = |dispatch: &Dispatch| {
-            let found = self.bound_by_key.get(&bind_key(step, dispatch));
+            let found = self.bound_by_key.get(&self.bind_key(step, dispatch));
             *found
                 .unwrap_or_else(|| panic!("{} runs a variant its worst case lacks", step.op.name()))
         };
@@ -261,9 +267,14 @@ impl Executor {
             resource: params,
         }];
         for (binding, &place) in (1..).zip(places) {
-            let resource = match place {
-                Place::Texels(i) => wgpu::BindingResource::TextureView(&self.textures[i].view),
-                place => self.resolve(store, place)?.as_entire_binding(),
+            let texture = match place {
+                Place::Texels(i) => Some(&self.textures[i]),
+                Place::Named(at) => self.constants.get(&at),
+                _ => None,
+            };
+            let resource = match texture {
+                Some(memory) => wgpu::BindingResource::TextureView(&memory.view),
+                None => self.resolve(store, place)?.as_entire_binding(),
             };
             entries.push(wgpu::BindGroupEntry { binding, resource });
         }
@@ -360,6 +371,20 @@ impl Executor {
         Ok(())
     }
 
+    fn bind_key(&self, step: &Step, dispatch: &Dispatch) -> BindKey {
+        let place = |&binding: &Binding| match binding {
+            Binding::Texels(i) => {
+                let constant = step.texel_constant(&dispatch.texels[i], &self.plan.texel_constants);
+                constant.map_or(Place::Texels(i), Place::Named)
+            }
+            binding => step.place(binding).unwrap_or(Place::Nowhere),
+        };
+        (
+            dispatch.into(),
+            dispatch.bindings.iter().map(place).collect(),
+        )
+    }
+
     /// Copies matrices into the textures that a dispatch reads.
     fn fill_texels(
         &self,
@@ -368,9 +393,12 @@ impl Executor {
         step: &Step,
         dispatch: &Dispatch,
     ) -> Result<()> {
+        let constants = &self.plan.texel_constants;
         for (texels, memory) in dispatch.texels.iter().zip(&self.textures) {
-            let buffer = self.resolve(store, place_of(step, texels.source))?;
-            slice.copy(texels, buffer, &memory.texture);
+            if step.texel_constant(texels, constants).is_none() {
+                let place = step.place(texels.source).unwrap_or(Place::Nowhere);
+                slice.copy(texels, self.resolve(store, place)?, &memory.texture);
+            }
         }
         Ok(())
     }
@@ -411,21 +439,4 @@ fn scalar_outputs(plan: &Plan) -> impl Iterator<Item = (&str, Place)> {
     let scalar = Ty::Dense(Shape::scalar());
     let outputs = plan.outputs.iter();
     outputs.filter_map(move |(name, ty, place)| (*ty == scalar).then_some((name.as_str(), *place)))
-}
-
-fn place_of(step: &Step, binding: Binding) -> Place {
-    match binding {
-        Binding::Input(i) => step.inputs[i],
-        Binding::Output(i) => step.outputs[i],
-        Binding::Scratch(i) => step.scratch[i],
-        Binding::Texels(i) => Place::Texels(i),
-    }
-}
-
-fn bind_key(step: &Step, dispatch: &Dispatch) -> BindKey {
-    let bindings = dispatch.bindings.iter();
-    (
-        dispatch.into(),
-        bindings.map(|&b| place_of(step, b)).collect(),
-    )
 }

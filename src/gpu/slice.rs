@@ -84,6 +84,12 @@ impl Slice {
         }
     }
 
+    /// Copies the first bytes of a buffer to the beginning of another.
+    pub fn copy_buffer(&mut self, from: &wgpu::Buffer, to: &wgpu::Buffer, bytes: u64) {
+        self.pass = None;
+        self.encoder.copy_buffer_to_buffer(from, 0, to, 0, bytes);
+    }
+
     /// Copies the first vector of a buffer to where the host will read it.
     pub fn copy_scalar(&mut self, from: &wgpu::Buffer, to: &wgpu::Buffer, index: usize) {
         self.pass = None;

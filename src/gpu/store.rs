@@ -3,7 +3,7 @@
 use super::{Gpu, TexelMemory};
 use crate::graph::plan::{Named, Plan};
 use crate::graph::{Ty, reuse};
-use crate::ops::Tensor;
+use crate::ops::{Tensor, Texels};
 use crate::windows::{Header, check_packed};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -16,8 +16,24 @@ const MOST_WAITING_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 struct Entry {
     ty: Ty,
-    buffer: wgpu::Buffer,
+    memory: Memory,
     header: Option<Header>,
+}
+
+#[derive(Debug)]
+enum Memory {
+    Buffer(wgpu::Buffer),
+    /// Of a constant that kernels read as texels alone.
+    Texels(TexelMemory),
+}
+
+impl Entry {
+    fn bytes(&self) -> u64 {
+        match &self.memory {
+            Memory::Buffer(_) => self.ty.bytes(),
+            Memory::Texels(memory) => memory.bytes(),
+        }
+    }
 }
 
 /// Named device buffers.
@@ -53,10 +69,42 @@ impl Store {
     /// # Errors
     /// If the device is out of memory, or a name exists with another type.
     pub fn prepare(&mut self, plan: &Plan) -> Result<()> {
-        for Named { name, ty, .. } in &plan.named {
-            self.create(name, *ty)?;
+        for (at, Named { name, ty, .. }) in plan.named.iter().enumerate() {
+            match plan.texel_constants.get(&at) {
+                Some(texels) => self.create_texels(name, *ty, texels)?,
+                None => self.create(name, *ty)?,
+            }
         }
         Ok(())
+    }
+
+    /// Whether there is something of a name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    fn create_texels(&mut self, name: &str, ty: Ty, texels: &Texels) -> Result<()> {
+        if !self.entries.contains_key(name) {
+            let memory = Memory::Texels(self.gpu.texels(texels.layers() as u32)?);
+            let header = None;
+            self.entries
+                .insert(name.to_owned(), Entry { ty, memory, header });
+        }
+        Ok(())
+    }
+
+    /// The texture of a constant.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn texel_constant(&self, name: &str) -> Result<&TexelMemory> {
+        match &self.entry(name)?.memory {
+            Memory::Texels(memory) => Ok(memory),
+            Memory::Buffer(_) => Err(Error::Shape {
+                op: "store",
+                message: format!("`{name}` is no texture on the device"),
+            }),
+        }
     }
 
     /// Creates a zero buffer unless it exists.
@@ -75,7 +123,7 @@ impl Store {
             | wgpu::BufferUsages::COPY_SRC;
         let entry = Entry {
             ty,
-            buffer: self.gpu.buffer(name, ty.bytes(), usage)?,
+            memory: Memory::Buffer(self.gpu.buffer(name, ty.bytes(), usage)?),
             header: None,
         };
         self.entries.insert(name.to_owned(), entry);
@@ -99,7 +147,13 @@ impl Store {
     /// # Errors
     /// If there is none.
     pub fn buffer(&self, name: &str) -> Result<&wgpu::Buffer> {
-        Ok(&self.entry(name)?.buffer)
+        match &self.entry(name)?.memory {
+            Memory::Buffer(buffer) => Ok(buffer),
+            Memory::Texels(_) => Err(Error::Shape {
+                op: "store",
+                message: format!("`{name}` is a texture on the device, not a buffer"),
+            }),
+        }
     }
 
     /// Header of the last words written to a window table.
@@ -114,7 +168,7 @@ impl Store {
 
     /// Bytes of everything, the shared workspace included.
     pub fn bytes(&self) -> u64 {
-        let named: u64 = self.entries.values().map(|e| e.ty.bytes()).sum();
+        let named: u64 = self.entries.values().map(Entry::bytes).sum();
         let workspace: u64 = self.workspace.iter().map(wgpu::Buffer::size).sum();
         named + workspace + self.texels.iter().map(TexelMemory::bytes).sum::<u64>()
     }
@@ -171,7 +225,7 @@ impl Store {
                 ),
             });
         }
-        self.gpu.queue.write_buffer(&entry.buffer, 0, bytes);
+        self.gpu.queue.write_buffer(self.buffer(name)?, 0, bytes);
         self.waiting_bytes += bytes.len() as u64;
         if self.waiting_bytes > MOST_WAITING_BYTES {
             self.waiting_bytes = 0;
@@ -206,7 +260,7 @@ impl Store {
         };
         self.gpu
             .queue
-            .write_buffer(&entry.buffer, 0, bytemuck::cast_slice(words));
+            .write_buffer(self.buffer(name)?, 0, bytemuck::cast_slice(words));
         if let Some(entry) = self.entries.get_mut(name) {
             entry.header = header;
         }
@@ -230,7 +284,7 @@ impl Store {
     /// If the name is unknown or the device was lost.
     pub fn read(&self, name: &str) -> Result<Vec<f32>> {
         let entry = self.entry(name)?;
-        let bytes = self.gpu.read(&entry.buffer, entry.ty.bytes())?;
+        let bytes = self.gpu.read(self.buffer(name)?, entry.ty.bytes())?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 }

@@ -16,9 +16,10 @@ use super::updates::early;
 use super::{Graph, Node, Source, Ty, ValueId};
 use crate::ops::texels::LAYER_BYTES;
 use crate::ops::winograd::Filtering;
-use crate::ops::{Family, Kernel, Op, Site};
+use crate::ops::{Binding, Family, Kernel, Op, Site, Texels};
 use crate::windows::Header;
 use crate::{Error, Result};
+use std::collections::HashMap;
 
 /// Memory of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,6 +66,30 @@ pub struct Step {
     pub is_dynamic: bool,
 }
 
+impl Step {
+    /// Where a binding is, unless it is a texture.
+    pub fn place(&self, binding: Binding) -> Option<Place> {
+        match binding {
+            Binding::Input(i) => Some(self.inputs[i]),
+            Binding::Output(i) => Some(self.outputs[i]),
+            Binding::Scratch(i) => Some(self.scratch[i]),
+            Binding::Texels(_) => None,
+        }
+    }
+
+    /// The entry of [`Plan::texel_constants`] that a matrix is.
+    pub fn texel_constant(
+        &self,
+        texels: &Texels,
+        constants: &HashMap<usize, Texels>,
+    ) -> Option<usize> {
+        match self.place(texels.source) {
+            Some(Place::Named(at)) => constants.contains_key(&at).then_some(at),
+            _ => None,
+        }
+    }
+}
+
 /// An ordered, placed graph.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -76,6 +101,8 @@ pub struct Plan {
     pub texel_layers: Vec<u32>,
     /// Buffers shared by name.
     pub named: Vec<Named>,
+    /// Entries of [`Plan::named`] that are constant and read as texels alone: they need no buffer, and no copies.
+    pub texel_constants: HashMap<usize, Texels>,
     /// Values to read after a replay.
     pub outputs: Vec<(String, Ty, Place)>,
     /// What it was planned for.
@@ -125,7 +152,13 @@ impl Plan {
     ) -> Result<(Self, Vec<Constant>)> {
         let (rest, constants) = hoist(&lower(&rewrite(graph)?, target)?, is_constant)?;
         let what = Recompute::default();
-        Ok((Self::of(&rest, target, what)?, constants))
+        let mut plan = Self::of(&rest, target, what)?;
+        plan.texel_constants = texels_alone(&plan.steps);
+        let named = &plan.named;
+        let is_constant = |at: &usize| constants.iter().any(|c| c.name == named[*at].name);
+        plan.texel_constants.retain(|at, _| is_constant(at));
+        plan.texel_layers = texel_layers(&plan.steps, &plan.texel_constants);
+        Ok((plan, constants))
     }
 
     /// Orders and places a graph that suits the target.
@@ -148,7 +181,8 @@ impl Plan {
             |(name, id): &(String, ValueId)| (name.clone(), graph.ty(*id), planner.places[id.0]);
         let outputs = graph.outputs.iter().map(place).collect();
         let plan = Self {
-            texel_layers: texel_layers(&planner.steps),
+            texel_layers: texel_layers(&planner.steps, &HashMap::new()),
+            texel_constants: HashMap::new(),
             steps: planner.steps,
             slots,
             named: planner.named,
@@ -238,16 +272,42 @@ fn kernel(graph: &Graph, node: &Node, target: &Target) -> Kernel {
     })
 }
 
-/// What each texture must hold at most.
-fn texel_layers(steps: &[Step]) -> Vec<u32> {
+/// What each texture must hold at most, but for what has one of its own.
+fn texel_layers(steps: &[Step], constants: &HashMap<usize, Texels>) -> Vec<u32> {
     let mut layers = Vec::new();
-    for dispatch in steps.iter().flat_map(|s| &s.kernel.dispatches) {
-        for (i, texels) in dispatch.texels.iter().enumerate() {
-            layers.resize(layers.len().max(i + 1), 0);
-            layers[i] = layers[i].max(texels.layers().max(texels.reserved) as u32);
+    for step in steps {
+        for dispatch in &step.kernel.dispatches {
+            layers.resize(layers.len().max(dispatch.texels.len()), 1);
+            for (layers, texels) in layers.iter_mut().zip(&dispatch.texels) {
+                if step.texel_constant(texels, constants).is_none() {
+                    *layers = texels.layers().max(texels.reserved).max(*layers as usize) as u32;
+                }
+            }
         }
     }
     layers
+}
+
+/// What is read as texels alone, and as the same ones everywhere.
+fn texels_alone(steps: &[Step]) -> HashMap<usize, Texels> {
+    let mut found: HashMap<usize, Option<Texels>> = HashMap::new();
+    for step in steps {
+        for dispatch in &step.kernel.dispatches {
+            for texels in &dispatch.texels {
+                if let Some(Place::Named(at)) = step.place(texels.source) {
+                    let kept = found.entry(at).or_insert(Some(*texels));
+                    kept.take_if(|kept| [kept.rows, kept.c4] != [texels.rows, texels.c4]);
+                }
+            }
+            for &binding in &dispatch.bindings {
+                if let Some(Place::Named(at)) = step.place(binding) {
+                    found.insert(at, None);
+                }
+            }
+        }
+    }
+    let alone = |(at, texels): (_, Option<_>)| texels.map(|texels| (at, texels));
+    found.into_iter().filter_map(alone).collect()
 }
 
 struct Planner<'a> {

@@ -13,6 +13,17 @@ pub enum Family {
     Subgroup(u32),
 }
 
+impl Family {
+    /// Columns that an invocation takes of rows so many `vec4` wide, where it looks something up once for all of them:
+    /// several where lanes load one after the other, which makes looking up dear.
+    pub fn columns(self, c4: usize) -> usize {
+        match self {
+            Family::Tiled => 1,
+            Family::Subgroup(lanes) => (c4 / lanes as usize).clamp(1, 4),
+        }
+    }
+}
+
 /// What a dispatch binds, in the order of the shader's bindings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Binding {

@@ -61,13 +61,16 @@ impl Operation for LabelRows {
     fn kernel(&self, site: &Site) -> Kernel {
         let last = site.inputs.len() - 1;
         let w = site.input(0);
-        let bindings: Vec<Binding> = (0..=last).map(Binding::Input).collect();
+        let bindings: Vec<Binding> = (1..=last).map(Binding::Input).collect();
+        let columns = site.family.columns(w.c4());
         Dispatch::new("labels", "rows")
             .define("relu", u32::from(self.relu))
             .define("bias", u32::from(last == 2))
+            .define("columns", columns as u32)
+            .bind_arrays(site.family, &[Texels::array(Binding::Input(0), w.vec4s())])
             .bind(&bindings)
             .bind(&[Binding::Output(0)])
-            .items(site.header(last)[1] as usize * w.c4())
+            .items(site.header(last)[1] as usize * w.c4().div_ceil(columns))
             .param(w.c4())
             .param(w.n * w.h)
             .param(w.w)

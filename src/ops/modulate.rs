@@ -173,7 +173,7 @@ impl Modulate {
     /// What applies a block of rows of gamma and beta to x, before its bindings.
     fn apply_dispatch(&self, family: Family, x: Shape, block: (usize, usize)) -> Dispatch {
         let y = self.layer_shape(x);
-        let (columns, pixels) = (columns(family, x.c4()), pixels(family));
+        let (columns, pixels) = (family.columns(x.c4()), pixels(family));
         let items = y.n * (y.h * y.w).div_ceil(pixels) * block.1.div_ceil(columns);
         self.pixel_dispatch("apply", x, items, block)
             .define("per_sample", self.per_sample())
@@ -248,15 +248,6 @@ impl Modulate {
     }
 }
 
-/// Columns that an invocation takes where it looks a window up once for all of them: more where lanes are computed one
-/// after the other, which makes looking up dear.
-fn columns(family: Family, c4: usize) -> usize {
-    match family {
-        Family::Tiled => 1,
-        Family::Subgroup(lanes) => (c4 / lanes as usize).clamp(1, 4),
-    }
-}
-
 /// Pixels that an invocation takes, with the statistics of its columns read once.
 fn pixels(family: Family) -> usize {
     match family {
@@ -276,7 +267,7 @@ fn table_dispatch(
     biases: &[Binding],
 ) -> Dispatch {
     let header = site.header(header);
-    let (width, columns) = (block.1 * biases.len(), columns(site.family, c4));
+    let (width, columns) = (block.1 * biases.len(), site.family.columns(c4));
     let products = Texels::array(Binding::Scratch(0), pass.1 * header[3] as usize * width);
     let mut arrays = vec![products.reserve(Texels::layers_of_words(space.products))];
     arrays.extend(biases.iter().map(|&bias| Texels::array(bias, c4)));

@@ -24,7 +24,7 @@ impl ModulateGrad {
         let y: &[Binding] = if forward.leaky { &[Input(1)] } else { &[] };
         let variance: &[Binding] = if given { &[Input(4)] } else { &[] };
         let d_normalised = if given { Output(0) } else { Scratch(3) };
-        let columns = columns(site.family, x.c4());
+        let columns = site.family.columns(x.c4());
         let steps = block.1.div_ceil(columns);
         let gamma = Texels::array(Scratch(1), windows * block.1)
             .reserve(Texels::layers_of_words(space.table));
@@ -105,7 +105,7 @@ fn taps(
 ) -> Vec<Dispatch> {
     use Binding::{Input, Scratch};
     let (width, windows) = (2 * cols4, site.header(9)[1] as usize);
-    let columns = columns(site.family, site.input(6).c4());
+    let columns = site.family.columns(site.input(6).c4());
     let dispatch = |entry, items: usize, arrays: &[Texels], to| {
         Dispatch::new("modulate", entry)
             .define("columns", columns as u32)
