@@ -17,7 +17,7 @@ struct Params {
     taps: u32,
     lower: u32,   // rows of a tap: windows of the lower table
     from_c: u32,
-    first_tap: u32, // of this pass; the first pass starts from the bias
+    first_tap: u32, // of this pass; a further one starts from what is there, the first from the bias
     end_tap: u32,
 {% if keep is defined %}
     c4: u32,
@@ -43,12 +43,12 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 {% if entry == "table" %}
-{% set arrays = ["products", "b_gamma"] + (["b_beta"] if beta else []) %}
+{% set arrays = ["products"] + ([] if further else ["b_gamma", "b_beta"] if beta else ["b_gamma"]) %}
 {% set reads = arrays + ["t"] + (["rows_of"] if keep is defined else []) %}
 {% set writes = ["gb"] %}
 {% elif entry == "apply" %}
-{% set arrays = ["x", "gb"] %}
-{% set reads = arrays + ["mean", "variance", "t"] %}
+{% set arrays = ["gb"] + (["x"] if up else []) %}
+{% set reads = arrays + ([] if up else ["x"]) + ["mean", "variance", "t"] %}
 {% set writes = ["y"] %}
 {% elif entry == "spread" %}
 {% set arrays = ["gb"] %}
@@ -128,22 +128,19 @@ fn {{ entry }}(
 {% for k in range(columns) %}
     let is_live{{ k }} = i % step + {{ k }}u * step < width;
     let j{{ k }} = min(i % step + {{ k }}u * step, width - 1u);
-{% if beta %}
-    let bias{{ k }} = p.from_c + j{{ k }} % cols;
+    let at{{ k }} = to + {{ "j" ~ k ~ " / cols * p.rows * p.c4 + j" ~ k ~ " % cols" if keep is defined else "j" ~ k }};
+{% if further %}
+    var sum{{ k }} = gb[at{{ k }}];
+{% elif beta %}
+    let bias{{ k }} = p.from_c + select(j{{ k }} - cols, j{{ k }}, j{{ k }} < cols);
     var sum{{ k }} = select(b_beta_at(bias{{ k }}), b_gamma_at(bias{{ k }}), j{{ k }} < cols);
 {% else %}
     var sum{{ k }} = b_gamma_at(p.from_c + j{{ k }});
 {% endif %}
-    let at{{ k }} = to + {{ "j" ~ k ~ " / cols * p.rows * p.c4 + j" ~ k ~ " % cols" if keep is defined else "j" ~ k }};
 {% endfor %}
     let first_tap = p.first_tap;
     let end_tap = p.end_tap;
     let lower = p.lower;
-    if first_tap > 0u {
-{% for k in range(columns) %}
-        sum{{ k }} = gb[at{{ k }}];
-{% endfor %}
-    }
     let symbols = t[SYMBOLS] + win * p.taps;
     for (var tap = first_tap; tap < end_tap; tap++) {
         let symbol = t[symbols + tap];
@@ -188,7 +185,7 @@ fn {{ entry }}(
         let row = t[ids + pixel] * width;
         let to = (first + pixel) * c4;
 {% for k in range(columns) %}
-        let normalised{{ k }} = (x_at(source + c{{ k }}) - scale{{ k }}.mean) * scale{{ k }}.inverse;
+        let normalised{{ k }} = ({{ "x_at(source + c" ~ k ~ ")" if up else "x[source + c" ~ k ~ "]" }} - scale{{ k }}.mean) * scale{{ k }}.inverse;
         let v{{ k }} = normalised{{ k }} * (1.0 + gb_at(row + j{{ k }})) + gb_at(row + beta + j{{ k }});
         if is_live{{ k }} {
             y[to + c{{ k }}] = {% if leaky %}select(v{{ k }}, 0.2 * v{{ k }}, v{{ k }} <= vec4<f32>()){% else %}v{{ k }}{% endif %};

@@ -170,15 +170,30 @@ impl Modulate {
             .real(self.eps.0)
     }
 
-    /// What applies a block of rows of gamma and beta to x, before its bindings.
-    fn apply_dispatch(&self, family: Family, x: Shape, block: (usize, usize)) -> Dispatch {
+    /// What applies a block of rows of gamma and beta to x, with both bound.
+    fn apply_dispatch(
+        &self,
+        family: Family,
+        x: Shape,
+        block: (usize, usize),
+        rows: Texels,
+    ) -> Dispatch {
         let y = self.layer_shape(x);
         let (columns, pixels) = (family.columns(x.c4()), pixels(family));
         let items = y.n * (y.h * y.w).div_ceil(pixels) * block.1.div_ceil(columns);
-        self.pixel_dispatch("apply", x, items, block)
+        let dispatch = self
+            .pixel_dispatch("apply", x, items, block)
             .define("per_sample", self.per_sample())
             .define("columns", columns as u32)
-            .define("pixels", pixels as u32)
+            .define("pixels", pixels as u32);
+        // A pixel of x that is read four times is worth a copy, one that is read once is not.
+        let of_x = Texels::array(Binding::Input(0), x.vec4s());
+        match self.upsample {
+            true => dispatch.bind_arrays(family, &[rows, of_x]),
+            false => dispatch
+                .bind_arrays(family, &[rows])
+                .bind(&[Binding::Input(0)]),
+        }
     }
 
     /// What takes the statistics of x, or `given` ones; scratch numbers begin at `scratch`.
@@ -270,9 +285,13 @@ fn table_dispatch(
     let (width, columns) = (block.1 * biases.len(), site.family.columns(c4));
     let products = Texels::array(Binding::Scratch(0), pass.1 * header[3] as usize * width);
     let mut arrays = vec![products.reserve(Texels::layers_of_words(space.products))];
-    arrays.extend(biases.iter().map(|&bias| Texels::array(bias, c4)));
+    let is_further = pass.0 > 0;
+    if !is_further {
+        arrays.extend(biases.iter().map(|&bias| Texels::array(bias, c4)));
+    }
     Dispatch::new("modulate", "table")
         .define("beta", u32::from(biases.len() == 2))
+        .define("further", u32::from(is_further))
         .define("columns", columns as u32)
         .items(header[1] as usize * width.div_ceil(columns))
         .param(block.1)
@@ -435,11 +454,12 @@ impl Operation for Modulate {
             dispatches.extend(rows_of_block(site, &space, block, table));
             let rows = Texels::array(Scratch(1), header[1] as usize * 2 * block.1)
                 .reserve(Texels::layers_of_words(space.table));
-            dispatches.push(
-                self.apply_dispatch(site.family, x, block)
-                    .bind_arrays(site.family, &[Texels::array(Input(0), x.vec4s()), rows])
-                    .bind(&[mean, variance, Input(6), Output(0)]),
-            );
+            dispatches.push(self.apply_dispatch(site.family, x, block, rows).bind(&[
+                mean,
+                variance,
+                Input(6),
+                Output(0),
+            ]));
         }
         Kernel {
             scratch,

@@ -158,13 +158,12 @@ impl Operation for ModulateKept {
             mean,
             variance,
         } = self.layer.moments_kernel(x, [Input(3), Input(4)], 0);
-        let arrays = [(0, x), (1, table)].map(|(i, shape)| Texels::array(Input(i), shape.vec4s()));
+        let rows = Texels::array(Input(1), table.vec4s());
         dispatches.push(
             self.layer
-                .apply_dispatch(site.family, x, (0, x.c4()))
+                .apply_dispatch(site.family, x, (0, x.c4()), rows)
                 .param(kept_rows(table))
                 .define("keep", 1)
-                .bind_arrays(site.family, &arrays)
                 .bind(&[mean, variance, Input(2), Binding::Output(0)]),
         );
         Kernel {
