@@ -12,7 +12,6 @@ use spadework::data::{Grid, LabelSpace, batch, landscape};
 use spadework::gpu;
 use spadework::graph::plan::Target;
 use spadework::model::cost::{DenseMacs, Memory, executed_macs};
-use spadework::model::kept::MOST_BYTES;
 use spadework::ops::Family;
 use spadework::ops::winograd::Filtering;
 use spadework::train::Checkpoint;
@@ -209,7 +208,7 @@ fn text(report: &Report) -> String {
             "memory: {} MiB to synthesise and {} more at most for tables kept, {} MiB to train in batches of {} without \
              the perceptual loss ({})",
             mib(memory.synthesis_bytes),
-            mib(MOST_BYTES),
+            mib(memory.tables_bytes),
             mib(memory.training_bytes),
             report.config.train.batch_size,
             memory.training

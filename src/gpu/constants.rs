@@ -68,3 +68,55 @@ impl Executor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Gpu;
+    use crate::graph::Shape;
+    use crate::ops::conv2d::Conv2d;
+    use crate::ops::winograd::Filtering;
+    use crate::ops::{Family, Tensor};
+
+    /// Narrow weights keep their order as texels, wide ones are stored in blocks.
+    #[test]
+    fn constants_in_texels_are_those_in_buffers() {
+        for (channels, tile) in [(8, 2), (64, 4)] {
+            let gpu = Gpu::open(None).unwrap();
+            let gpu = gpu.with_filtering(Filtering::Always(tile));
+            let mut graph = Graph::new();
+            let shape = Shape::new(1, 12, 10, channels);
+            let x = graph.state("x", shape).unwrap();
+            let weight = Shape::weight(3, 3, channels, channels);
+            let w = graph.state("w", weight).unwrap();
+            let y = graph.apply(Conv2d::new(1, 1), &[x, w]).unwrap();
+            graph.output("y", y);
+
+            let mut store = Store::new(gpu.clone());
+            let plain = Executor::new(Plan::new(&graph, &gpu.target()).unwrap(), &mut store);
+            let mut plain = plain.unwrap();
+            let numbers = |shape: Shape| {
+                Tensor::from_fn(shape, |n, h, w, c| {
+                    let i = ((n * shape.h + h) * shape.w + w) * shape.c + c;
+                    (i % 17) as f64 / 17.0 - 0.4
+                })
+            };
+            store.write_tensor("x", &numbers(shape)).unwrap();
+            store.write_tensor("w", &numbers(weight)).unwrap();
+            plain.replay(&store).unwrap();
+            let want = plain.read(&store, "y").unwrap();
+
+            for _ in 0..2 {
+                // The second finds the constant in the store.
+                let kept = Executor::over_constants(&graph, &mut store, |name| name == "w");
+                let mut kept = kept.unwrap();
+                let is_copied = matches!(gpu.family, Family::Subgroup(_));
+                assert_eq!(kept.plan().texel_constants.len(), usize::from(is_copied));
+                assert!(kept.plan().steps.len() < plain.plan().steps.len());
+                kept.replay(&store).unwrap();
+                let got = kept.read(&store, "y").unwrap();
+                assert_eq!(got.data(), want.data(), "{channels} channels");
+            }
+        }
+    }
+}

@@ -23,15 +23,25 @@ struct Entry {
 #[derive(Debug)]
 enum Memory {
     Buffer(wgpu::Buffer),
-    /// Of a constant that kernels read as texels alone.
-    Texels(TexelMemory),
+    /// Of a constant that kernels read as texels alone: its texture, rows and width.
+    Texels(TexelMemory, [usize; 2]),
+}
+
+impl Memory {
+    /// Rows and width of what is read as texels.
+    fn texels(&self) -> Option<[usize; 2]> {
+        match self {
+            Self::Buffer(_) => None,
+            Self::Texels(_, size) => Some(*size),
+        }
+    }
 }
 
 impl Entry {
     fn bytes(&self) -> u64 {
         match &self.memory {
             Memory::Buffer(_) => self.ty.bytes(),
-            Memory::Texels(memory) => memory.bytes(),
+            Memory::Texels(memory, _) => memory.bytes(),
         }
     }
 }
@@ -84,13 +94,40 @@ impl Store {
     }
 
     fn create_texels(&mut self, name: &str, ty: Ty, texels: &Texels) -> Result<()> {
-        if !self.entries.contains_key(name) {
-            let memory = Memory::Texels(self.gpu.texels(texels.layers() as u32)?);
-            let header = None;
-            self.entries
-                .insert(name.to_owned(), Entry { ty, memory, header });
+        let size = [texels.rows, texels.c4];
+        if !self.is_there(name, ty, Some(size))? {
+            let memory = self.gpu.texels(texels.layers() as u32)?;
+            let entry = Entry {
+                ty,
+                memory: Memory::Texels(memory, size),
+                header: None,
+            };
+            self.entries.insert(name.to_owned(), entry);
         }
         Ok(())
+    }
+
+    /// Whether a name exists, which then must be of that type, and a buffer or texels of that size.
+    fn is_there(&self, name: &str, ty: Ty, texels: Option<[usize; 2]>) -> Result<bool> {
+        let Some(entry) = self.entries.get(name) else {
+            return Ok(false);
+        };
+        let kind = |texels: Option<[usize; 2]>| match texels {
+            None => String::new(),
+            Some([rows, c4]) => format!(" in texels of {rows} rows of {c4}"),
+        };
+        let found = (entry.ty, entry.memory.texels());
+        (found == (ty, texels))
+            .then_some(true)
+            .ok_or_else(|| Error::Shape {
+                op: "store",
+                message: format!(
+                    "`{name}` is {}{} on the device, wanted as {ty}{}",
+                    found.0,
+                    kind(found.1),
+                    kind(texels)
+                ),
+            })
     }
 
     /// The texture of a constant.
@@ -99,7 +136,7 @@ impl Store {
     /// If there is none.
     pub fn texel_constant(&self, name: &str) -> Result<&TexelMemory> {
         match &self.entry(name)?.memory {
-            Memory::Texels(memory) => Ok(memory),
+            Memory::Texels(memory, _) => Ok(memory),
             Memory::Buffer(_) => Err(Error::Shape {
                 op: "store",
                 message: format!("`{name}` is no texture on the device"),
@@ -112,11 +149,8 @@ impl Store {
     /// # Errors
     /// If the device is out of memory, or the name exists with another type.
     pub fn create(&mut self, name: &str, ty: Ty) -> Result<()> {
-        if let Some(entry) = self.entries.get(name) {
-            return (entry.ty == ty).then_some(()).ok_or_else(|| Error::Shape {
-                op: "store",
-                message: format!("`{name}` is {} on the device, wanted as {ty}", entry.ty),
-            });
+        if self.is_there(name, ty, None)? {
+            return Ok(());
         }
         let usage = wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_DST
@@ -149,7 +183,7 @@ impl Store {
     pub fn buffer(&self, name: &str) -> Result<&wgpu::Buffer> {
         match &self.entry(name)?.memory {
             Memory::Buffer(buffer) => Ok(buffer),
-            Memory::Texels(_) => Err(Error::Shape {
+            Memory::Texels(..) => Err(Error::Shape {
                 op: "store",
                 message: format!("`{name}` is a texture on the device, not a buffer"),
             }),

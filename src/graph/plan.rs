@@ -193,6 +193,14 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Bytes of an entry of [`Plan::named`].
+    pub fn named_bytes(&self, at: usize) -> u64 {
+        match self.texel_constants.get(&at) {
+            Some(texels) => texels.layers() as u64 * LAYER_BYTES,
+            None => self.named[at].ty.bytes(),
+        }
+    }
+
     /// Bytes of all slots and textures: the memory of a replay beyond inputs and state.
     pub fn slot_bytes(&self) -> u64 {
         let layers: u64 = self.texel_layers.iter().map(|&l| u64::from(l)).sum();

@@ -6,6 +6,7 @@ use super::blocks::sizes;
 use super::footprint::Footprint;
 use super::generator::generator_params;
 use super::inputs::Inputs;
+use super::kept::most_bytes;
 use super::params::Params;
 use super::step::{Keep, Training};
 use super::synthesis::{Look, synthesis_graph};
@@ -99,9 +100,10 @@ impl DenseMacs {
 /// Bytes on the device, whatever the label maps hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// For synthesis of one picture, without tables of gamma and beta, which take
-    /// [`MOST_BYTES`](super::kept::MOST_BYTES) at most.
+    /// For synthesis of one picture, without tables of gamma and beta that are kept.
     pub synthesis_bytes: u64,
+    /// What such tables take at most beside.
+    pub tables_bytes: u64,
     /// For training with the configuration's batch size, without the perceptual loss.
     pub training_bytes: u64,
     /// The same by what it is for.
@@ -132,6 +134,7 @@ impl Memory {
         let training = footprint(&training, target, Recompute::default())?;
         Ok(Self {
             synthesis_bytes: Footprint::of(&[&synthesis]).total() + unread_bytes,
+            tables_bytes: most_bytes(target),
             training_bytes: training.total(),
             training,
         })

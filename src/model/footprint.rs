@@ -37,11 +37,17 @@ pub struct Footprint {
 
 impl Footprint {
     /// That of plans which run one after another over one store, the one with the largest needs first.
-    pub(super) fn of(plans: &[&Plan]) -> Self {
+    pub(super) fn of<'a>(plans: &[&'a Plan]) -> Self {
         let mut own = Self::default();
-        let named = plans.iter().flat_map(|plan| &plan.named);
-        let named: BTreeMap<_, _> = named.map(|named| (&named.name, named)).collect();
-        for (name, named) in named {
+        let of_plan = |plan: &&'a Plan| {
+            let named = plan.named.iter().enumerate();
+            let bytes = |at| plan.named_bytes(at);
+            named
+                .map(|(at, named)| (&named.name, (named, bytes(at))))
+                .collect::<Vec<_>>()
+        };
+        let named: BTreeMap<_, _> = plans.iter().flat_map(of_plan).collect();
+        for (name, (named, bytes)) in named {
             let is_of = |prefix: &str| name.starts_with(prefix);
             let part = if named.is_input {
                 &mut own.inputs
@@ -54,7 +60,7 @@ impl Footprint {
             } else {
                 &mut own.weights
             };
-            *part += named.ty.bytes();
+            *part += bytes;
         }
         let mut shared: Vec<u64> = Vec::new();
         let mut layers: Vec<u32> = Vec::new();

@@ -16,8 +16,8 @@ use crate::gpu::{Executor, Store};
 use crate::graph::plan::Target;
 use crate::graph::shape::Windows;
 use crate::graph::{Graph, Shape, Ty};
-use crate::ops::Tensor;
 use crate::ops::modulate::KeepRows;
+use crate::ops::{Family, Tensor};
 use crate::windows::{IdMap, KeptRows, TwoTiers};
 use crate::{Error, Result};
 
@@ -26,7 +26,15 @@ const ROOM: usize = 8192;
 /// Rows of a table that are always there, so that small layouts have history too.
 const FEWEST_ROWS: usize = 1024;
 /// Bytes of all kept tables at most. A layout that needs more, such as a large one of noise, is drawn without.
-pub const MOST_BYTES: u64 = 512 << 20;
+const MOST_BYTES: u64 = 512 << 20;
+
+/// Bytes of the device that kept tables take at most: adapters on the processor read a copy of each in turn.
+pub(super) fn most_bytes(target: &Target) -> u64 {
+    match target.family {
+        Family::Tiled => MOST_BYTES,
+        Family::Subgroup(_) => MOST_BYTES + target.max_binding_bytes.min(MOST_BYTES),
+    }
+}
 
 /// Layers whose label map has one size.
 #[derive(Clone, Debug)]

@@ -481,10 +481,19 @@ fn tables(channels: usize, edges: bool) -> Vec<(String, IdMap, usize, Ty, Window
 impl Cases for LabelRows {
     fn cases() -> Vec<Case> {
         let mut cases = Vec::new();
-        for (channels, edges, c) in [(5, true, 7), (3, false, 8)] {
-            for (name, _, k, ty, table) in tables(channels, edges) {
+        // Widths beyond the first two are those of which an invocation takes several vectors, and the last one fewer.
+        let widths = [
+            (5, true, 7),
+            (3, false, 8),
+            (5, true, 68),
+            (3, false, 100),
+            (5, true, 132),
+        ];
+        for (channels, edges, c) in widths {
+            let some = if c > 8 { 1 } else { usize::MAX };
+            for (name, _, k, ty, table) in tables(channels, edges).into_iter().take(some) {
                 let mut inputs = vec![CaseInput::weight(k, k, channels, c)];
-                if c == 7 {
+                if c % 8 != 0 {
                     inputs.push(CaseInput::dense(Shape::vector(c)));
                 }
                 inputs.push(CaseInput::Index(ty, table.pack()));

@@ -523,8 +523,13 @@ fn layers() -> Vec<(String, Modulate, Shape, usize, Ty, Vec<u32>)> {
         (5, Stats::Given, false, true, EpsRule::Add),
         (3, Stats::Batch, true, false, EpsRule::Max),
     ];
-    for (k, stats, upsample, leaky, rule) in kinds {
-        for (what, map) in labels::test_maps(4, true) {
+    // Widths of which an invocation takes two, three and four vectors, and the last one fewer.
+    let wide = [(0, 68), (1, 100), (2, 132)];
+    let narrow = (0..kinds.len()).map(|kind| (kind, 5));
+    for (kind, c) in narrow.chain(wide) {
+        let (k, stats, upsample, leaky, rule) = kinds[kind];
+        let maps = labels::test_maps(4, true).into_iter();
+        for (what, map) in maps.take(if c == 5 { usize::MAX } else { 1 }) {
             let (_, lower) = labels::test_table(&map, 4, true, k, 1, k / 2);
             let table = WindowTable::build(&lower.map(), lower.windows(), None, k, 1, k / 2);
             let pixels = table.pixels();
@@ -534,7 +539,7 @@ fn layers() -> Vec<(String, Modulate, Shape, usize, Ty, Vec<u32>)> {
                 channels: pixels,
             };
             let half = 1 + usize::from(upsample);
-            let x = Shape::new(map.n, map.h / half, map.w / half, 5);
+            let x = Shape::new(map.n, map.h / half, map.w / half, c);
             let layer = Modulate {
                 stats,
                 eps: Real(1e-5),
@@ -542,7 +547,7 @@ fn layers() -> Vec<(String, Modulate, Shape, usize, Ty, Vec<u32>)> {
                 upsample,
                 leaky,
             };
-            let name = format!("{what}, k{k}");
+            let name = format!("{what}, k{k}, {c} channels");
             layers.push((name, layer, x, k, Ty::Windows(windows), table.pack()));
         }
     }

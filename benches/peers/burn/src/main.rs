@@ -39,7 +39,7 @@ fn main() {
         let uniform = Distribution::Uniform(-1.0, 1.0);
         let x = Tensor::<Wgpu, 4>::random([1, cin, side, side], uniform, &device);
         let w = Tensor::<Wgpu, 4>::random([cout, cin, 3, 3], uniform, &device);
-        let mut run = || {
+        let run = || {
             let start = Instant::now();
             let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
             let y = conv2d(x.clone(), w.clone(), None, options);
