@@ -3,13 +3,16 @@
 //!
 //! Frames are those of a window without a screen: all of its work but what the display's own driver does.
 //!
-//! On two cores with llvmpipe (LLVM 15.0.6, 256 bits), without `--release` and with other programs at work, model `shipped`:
+//! On two cores with llvmpipe (LLVM 15.0.6, 256 bits), nothing else at work, model `shipped`, the middle one of three runs:
 //!
 //! | | median | 95 % | 99 % |
 //! |---|---|---|---|
-//! | window work of a frame in a stroke, 1024x1024 | 0.3 ms | 0.5 ms | 4.4 ms |
-//! | window work of a frame while training runs | 0.6 ms | 0.9 ms | 2.4 ms |
-//! | stroke to picture | 117 ms | 230 ms | 269 ms |
+//! | window work of a frame in a stroke, 1024x1024 | 0.8 ms | 1.6 ms | 3.0 ms |
+//! | window work of a frame while training runs | 1.0 ms | 2.6 ms | 9.7 ms |
+//! | stroke to picture | 245 ms | 406 ms | 431 ms |
+//!
+//! The same machine was twice as fast on another day. While it waits for a picture the test draws frames without a pause,
+//! on one of the two cores that compute the picture.
 #![cfg(feature = "window")]
 
 use std::path::PathBuf;
