@@ -10,6 +10,7 @@
 //   lookup_chunk part[chunk] = sum of dy over the chunk's pixels
 //   lookup_sum   drows[win]  = sum of its chunks
 // One vec4 of channels per invocation, several for `rows`.
+{% from "columns.wgsl" import columns_of %}
 {% include "prelude.wgsl" %}
 
 struct Params {
@@ -74,16 +75,13 @@ fn {{ entry }}(
     let c = i % p.c4;
 {% endif %}
 {% if entry == "rows" %}
-    // An invocation takes {{ columns }} columns{{ ", far from each other: neighbours read neighbouring memory" if columns > 1 }}.
     let c4 = p.c4;
     let w_rows = p.w_rows;
     let taps = p.taps;
-    let step = (c4 + {{ columns - 1 }}u) / {{ columns }}u;
+{{ columns_of("c4", columns) }}
     let win = i / step;
 {% for k in range(columns) %}
-    let is_live{{ k }} = i % step + {{ k }}u * step < c4;
-    let c{{ k }} = min(i % step + {{ k }}u * step, c4 - 1u);
-    var sum{{ k }} = {% if bias %}b[c{{ k }}]{% else %}vec4<f32>(){% endif %};
+    var sum{{ k }} = {% if bias %}b[j{{ k }}]{% else %}vec4<f32>(){% endif %};
 {% endfor %}
     let edge_row = t[CHANNELS] - 1u;
     let symbols = t[SYMBOLS] + win * taps;
@@ -93,18 +91,18 @@ fn {{ entry }}(
             let base = tap * w_rows;
             let row = (base + (symbol & ID_MASK)) * c4;
 {% for k in range(columns) %}
-            sum{{ k }} += w_at(row + c{{ k }});
+            sum{{ k }} += w_at(row + j{{ k }});
 {% endfor %}
             if (symbol & EDGE_BIT) != 0u {
 {% for k in range(columns) %}
-                sum{{ k }} += w_at((base + edge_row) * c4 + c{{ k }});
+                sum{{ k }} += w_at((base + edge_row) * c4 + j{{ k }});
 {% endfor %}
             }
         }
     }
 {% for k in range(columns) %}
     if is_live{{ k }} {
-        y[win * c4 + c{{ k }}] = {% if relu %}select(sum{{ k }}, vec4<f32>(), sum{{ k }} <= vec4<f32>()){% else %}sum{{ k }}{% endif %};
+        y[win * c4 + j{{ k }}] = {% if relu %}select(sum{{ k }}, vec4<f32>(), sum{{ k }} <= vec4<f32>()){% else %}sum{{ k }}{% endif %};
     }
 {% endfor %}
 {% elif entry == "lookup" %}

@@ -8,6 +8,7 @@
 //   taps     gradient of products: sums of the gradient rows of the windows that read it, a chunk after the other
 //   taps_chunk, taps_sum   the same in two dispatches, for adapters that want many invocations
 // With `up`, x has half the size of y and is read at [y / 2, x / 2].
+{% from "columns.wgsl" import columns_of %}
 {% include "prelude.wgsl" %}
 
 struct Params {
@@ -119,15 +120,12 @@ fn {{ entry }}(
     let i = flat_item(wg, wgs, lane);
     if i >= p.items { return; }
 {% if entry == "table" %}
-    // An invocation takes {{ columns }} columns{{ ", far from each other: neighbours read neighbouring memory" if columns > 1 }}.
     let cols = p.cols;
     let width = {{ "2u * cols" if beta else "cols" }};
-    let step = (width + {{ columns - 1 }}u) / {{ columns }}u;
+{{ columns_of("width", columns) }}
     let win = i / step;
     let to = {{ "rows_of[win] * p.c4 + p.from_c" if keep is defined else "win * width" }};
 {% for k in range(columns) %}
-    let is_live{{ k }} = i % step + {{ k }}u * step < width;
-    let j{{ k }} = min(i % step + {{ k }}u * step, width - 1u);
     let at{{ k }} = to + {{ "j" ~ k ~ " / cols * p.rows * p.c4 + j" ~ k ~ " % cols" if keep is defined else "j" ~ k }};
 {% if further %}
     var sum{{ k }} = gb[at{{ k }}];
@@ -155,12 +153,12 @@ fn {{ entry }}(
     if is_live{{ k }} { gb[at{{ k }}] = sum{{ k }}; }
 {% endfor %}
 {% elif entry == "apply" %}
-    // An invocation takes {{ columns }} columns, as in `table`, of {{ pixels }} pixels one after the other in one image.
+    // An invocation takes {{ pixels }} pixels one after the other in one image.
     let cols = p.cols;
     let c4 = p.c4;
     let image_w = p.w;
     let image_pixels = p.h * image_w;
-    let step = (cols + {{ columns - 1 }}u) / {{ columns }}u;
+{{ columns_of("cols", columns) }}
     let runs = (image_pixels + {{ pixels - 1 }}u) / {{ pixels }}u;
     let image = i / step / runs;
     let from_pixel = i / step % runs * {{ pixels }}u;
@@ -175,8 +173,6 @@ fn {{ entry }}(
     let beta = cols;
 {% endif %}
 {% for k in range(columns) %}
-    let is_live{{ k }} = i % step + {{ k }}u * step < cols;
-    let j{{ k }} = min(i % step + {{ k }}u * step, cols - 1u);
     let c{{ k }} = p.from_c + j{{ k }};
     let scale{{ k }} = scale_of(image, c{{ k }});
 {% endfor %}
@@ -195,7 +191,7 @@ fn {{ entry }}(
 {% elif entry == "spread" %}
     let cols = p.cols;
     let c4 = p.c4;
-    let step = (cols + {{ columns - 1 }}u) / {{ columns }}u;
+{{ columns_of("cols", columns) }}
     let pixel = i / step; // of x
     let ids = t[IDS];
 {% if up %}
@@ -204,8 +200,6 @@ fn {{ entry }}(
     let first = pixel / half_w * 2u * image_w + pixel % half_w * 2u;
 {% endif %}
 {% for k in range(columns) %}
-    let is_live{{ k }} = i % step + {{ k }}u * step < cols;
-    let j{{ k }} = min(i % step + {{ k }}u * step, cols - 1u);
     let c{{ k }} = p.from_c + j{{ k }};
     var sum{{ k }} = vec4<f32>();
 {% endfor %}
@@ -231,12 +225,10 @@ fn {{ entry }}(
 {% if per_sample %}
     let image_pixels = p.h * image_w;
 {% endif %}
-    let step = (cols + {{ columns - 1 }}u) / {{ columns }}u;
+{{ columns_of("cols", columns) }}
     let chunk = i / step;
     let span = chunk_items(PIXELS_OF, chunk);
 {% for k in range(columns) %}
-    let is_live{{ k }} = i % step + {{ k }}u * step < cols;
-    let j{{ k }} = min(i % step + {{ k }}u * step, cols - 1u);
     let c{{ k }} = p.from_c + j{{ k }};
     var d_gamma{{ k }} = vec4<f32>();
     var d_beta{{ k }} = vec4<f32>();
@@ -274,10 +266,8 @@ fn {{ entry }}(
     }
 {% else %}
     let width = 2u * p.cols;
-    let step = (width + {{ columns - 1 }}u) / {{ columns }}u;
+{{ columns_of("width", columns) }}
 {% for k in range(columns) %}
-    let is_live{{ k }} = i % step + {{ k }}u * step < width;
-    let j{{ k }} = min(i % step + {{ k }}u * step, width - 1u);
     var sum{{ k }} = vec4<f32>();
 {% endfor %}
 {% if entry == "taps" %}
