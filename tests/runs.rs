@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use spadework::Config;
 use spadework::config::Preset;
 use spadework::gpu::Gpu;
+use spadework::model::Style;
 use spadework::model::vgg::vgg_params;
 use spadework::state::{HostTensor, StateDict, TensorFile};
 use spadework::train::checkpoint::Shelf;
 use spadework::train::event::End;
-use spadework::train::{Checkpoint, Knob, Order, RunFolder, Session, TrainEvent};
+use spadework::train::{Checkpoint, Knob, Order, RunFolder, Session, Sketch, TrainEvent};
+use spadework::windows::IdMap;
 
 /// Three batches an epoch, two epochs.
 const OPTIONS: &str = "--landscapes 6 --preset tiny --ngf 4 --ndf 4 --spade-hidden 8 --batch-size 2 --niter 1 \
@@ -607,6 +609,59 @@ fn numbers_out_of_bounds_stop_training_with_the_iteration() {
     }
 }
 
+/// Training goes on after numbers out of bounds, from the last checkpoint to the iteration before, and what it lost comes
+/// again bit for bit.
+#[test]
+fn iterations_that_a_bad_gradient_lost_come_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    // The generator's step is in every other iteration.
+    accepted(&format!(
+        "train --out {} {OPTIONS} --d-steps-per-g 2 --lambda-feat 1e9 --max-steps 1",
+        out.display()
+    ));
+    // Hidden activations of the first layer as large as a number can be, of which nothing is made but gradients.
+    let mut checkpoint = Checkpoint::load(&newest(&out)).unwrap();
+    let mut fill = |name: &str, value: f32| {
+        let tensor = checkpoint.networks.tensors.get_mut(name).unwrap();
+        tensor.data.fill(value);
+    };
+    fill("G.head_0.norm_0.mlp_shared.0.bias", 3e38);
+    fill("G.head_0.norm_0.mlp_gamma.weight", 0.0);
+    fill("G.head_0.norm_0.mlp_beta.weight", 0.0);
+    checkpoint.save(&newest(&out)).unwrap();
+    let losses = || {
+        let mut line = lines(&out).pop().unwrap();
+        line["seconds"].take();
+        line
+    };
+    let resume = format!("train --resume --out {}", out.display());
+    let output = run(&resume);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for part in [
+        "iteration 3",
+        "a gradient is not finite",
+        "--max-steps 2 brings back what came after iteration 1",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let steps = || Shelf::new(out.join("checkpoints")).steps().unwrap();
+    assert_eq!(steps(), [1]);
+    let lost = losses();
+    assert_eq!(lost["step"], 2);
+    let again = format!("--resume --out {} --max-steps 2", out.display());
+    assert!(error.contains(&again), "{error}");
+    accepted(&format!("train {again}"));
+    assert_eq!(losses(), lost);
+    assert_eq!(steps(), [1, 2]);
+    // From there the error has nothing to bring back.
+    let output = run(&resume);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("--resume would end here again"), "{error}");
+    assert!(!error.contains("brings back"), "{error}");
+}
+
 /// What is told is what is taken, by what it is for; what is more than a limit is refused with what would fit.
 #[test]
 fn memory_is_told_and_kept_within_a_limit() {
@@ -634,22 +689,52 @@ fn memory_is_told_and_kept_within_a_limit() {
     ] {
         assert!(told.contains(part), "{told}");
     }
-    let text = std::fs::read_to_string(out.join("sessions.jsonl")).unwrap();
-    let session: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    let parts = session["memory"].as_object().unwrap().values();
-    let sum: u64 = parts.map(|bytes| bytes.as_u64().unwrap()).sum();
-    let total = session["device_bytes"].as_u64().unwrap();
-    assert_eq!(sum, total);
-    // A byte less than that is too little for the sheets, a fifth less for the batch.
-    std::fs::remove_dir_all(&out).unwrap();
+    let told = || {
+        let text = std::fs::read_to_string(out.join("sessions.jsonl")).unwrap();
+        let session: serde_json::Value =
+            serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        std::fs::remove_dir_all(&out).unwrap();
+        session["device_bytes"].as_u64().unwrap()
+    };
+    // A byte less is too little for the activations of layers, but not for computing them again: with the least that this
+    // takes and with all that is more.
+    let total = told();
     let (code, error) = train(4, &format!("{}B", total - 1));
-    assert_eq!(code, Some(4), "{error}");
-    assert!(error.contains("display_freq = 0"), "{error}");
-    let (code, error) = train(4, &format!("{}B", total / 5 * 4));
-    assert_eq!(code, Some(4), "{error}");
-    for part in ["weights", "memory_limit", "batch_size = 2 would take"] {
-        assert!(error.contains(part), "{error}");
+    assert_eq!(code, Some(0), "{error}");
+    assert!(error.contains("computed again"), "{error}");
+    let least = told();
+    assert!(least < total, "{least} of {total}");
+    for (limit, is_again) in [
+        (least, true),
+        (least + 1, true),
+        ((least + total) / 2, true),
+        (total, false),
+        (total + 1, false),
+    ] {
+        let (code, error) = train(4, &format!("{limit}B"));
+        assert_eq!(
+            code,
+            Some(0),
+            "{limit} between {least} and {total}: {error}"
+        );
+        assert_eq!(error.contains("computed again"), is_again, "{error}");
+        assert_eq!(told(), if is_again { least } else { total });
     }
+    // Whatever is less is refused, with what would fit: the sheets count in that too.
+    let (code, error) = train(4, &format!("{}B", least - 1));
+    assert_eq!(code, Some(4), "{error}");
+    for part in [
+        "weights",
+        "memory_limit",
+        "sample sheets",
+        "display_freq = 0 would take",
+        "batch_size = 2 would take",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let (code, _) = train(2, &format!("{}B", least - 1));
+    assert_eq!(code, Some(0), "the advice holds");
+    std::fs::remove_dir_all(&out).unwrap();
     let (code, error) = train(4, "1KiB");
     assert_eq!(code, Some(4), "{error}");
     assert!(error.contains("no smaller setting fits"), "{error}");
@@ -657,11 +742,88 @@ fn memory_is_told_and_kept_within_a_limit() {
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("6GiB"), "{error}");
     assert!(!out.exists(), "what is refused leaves nothing behind");
-    // Too little for the activations of layers, but not for computing them again.
-    let sheets = session["memory"]["sheets"].as_u64().unwrap();
-    let (code, error) = train(4, &format!("{}B", total - sheets - 1));
-    assert_eq!(code, Some(0), "{error}");
-    assert!(error.contains("computed again"), "{error}");
+}
+
+/// A run of landscapes in this process, with some options of `[train]`.
+fn landscapes(options: &str) -> Config {
+    let options = toml::from_str(&format!(
+        "[data]\nlandscapes = 6\n[model]\nngf = 4\nndf = 4\nspade_hidden = 8\nuse_vae = true\n[loss]\n\
+         vgg_loss = false\n[train]\nbatch_size = 2\n{options}"
+    ))
+    .unwrap();
+    Config::merge(Preset::Tiny, options, toml::Table::new()).unwrap()
+}
+
+/// Takes an iteration, with a picture drawn before it if so wanted. Gives back what was told to be taken, what was taken
+/// in the end, and the answer.
+fn iterate(config: Config, draws: bool) -> (u64, u64, Option<Result<(), String>>) {
+    let dir = tempfile::tempdir().unwrap();
+    let space = config.data.label_space().unwrap();
+    let gpu = Gpu::open(None).unwrap();
+    let side = config.model.crop_size;
+    let length = config.model.z_dim;
+    let mut session = Session::start(&gpu, config, space, &dir.path().join("run")).unwrap();
+    let (wish, wanted) = crossbeam_channel::unbounded();
+    let (reply, answer) = crossbeam_channel::unbounded();
+    if draws {
+        let map = IdMap {
+            n: 1,
+            h: side,
+            w: side,
+            ids: vec![0; side * side],
+        };
+        let sketch = Sketch::Picture {
+            map,
+            style: Some(Style::new(vec![0.0; length]).unwrap()),
+            seen: None,
+            reply,
+        };
+        wish.send(sketch).unwrap();
+        session.draw_for(wanted);
+    }
+    let mut told = 0;
+    let hear = &mut |event: &TrainEvent| {
+        if let TrainEvent::Started(started) = event {
+            told = started.device_bytes;
+        }
+        Ok(())
+    };
+    session
+        .train(&AtomicBool::new(false), Some(1), hear)
+        .unwrap();
+    let answer = answer.try_recv().ok();
+    let answer = answer.map(|drawn| drawn.map(|_| ()).map_err(|error| error.to_string()));
+    (told, session.device_bytes(), answer)
+}
+
+#[test]
+fn a_run_takes_what_it_told() {
+    for options in [
+        "display_freq = 0",
+        "display_freq = 2",
+        "display_freq = 2\nrecalibrate = 2",
+    ] {
+        let (told, taken, _) = iterate(landscapes(options), false);
+        assert_eq!(told, taken, "{options}");
+    }
+}
+
+/// Whoever paints with the network in training gets no memory that the limit does not leave.
+#[test]
+fn pictures_on_the_way_keep_within_a_limit() {
+    let config = |limit: Option<u64>| {
+        let limit = limit.map_or_else(String::new, |limit| format!("memory_limit = \"{limit}B\""));
+        landscapes(&format!("display_freq = 0\n{limit}"))
+    };
+    let (told, taken, answer) = iterate(config(None), true);
+    assert_eq!(answer, Some(Ok(())));
+    assert!(taken > told, "{taken} bytes with a picture, {told} told");
+    let (told, kept, answer) = iterate(config(Some(told)), true);
+    let error = answer.unwrap().unwrap_err();
+    assert!(error.contains("no room to draw"), "{error}");
+    assert_eq!(kept, told);
+    let (_, kept, answer) = iterate(config(Some(taken)), true);
+    assert_eq!((kept, answer), (taken, Some(Ok(()))));
 }
 
 #[test]

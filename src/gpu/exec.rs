@@ -118,8 +118,14 @@ impl Executor {
 
     /// Bytes of what is read after a replay; everything else is in the store.
     pub fn own_bytes(&self) -> u64 {
-        let (own, _) = self.plan.kept_and_shared_slots();
-        own.into_iter().map(|slot| self.plan.slots[slot]).sum()
+        self.plan.result_bytes()
+    }
+
+    /// Textures that the store has larger ones of by now, while this plan still holds its own: their index and layers.
+    pub fn outgrown_texels(&self, store: &Store) -> Vec<(usize, u32)> {
+        let layers = self.textures.iter().map(TexelMemory::layers).enumerate();
+        let is_outgrown = |&(i, layers): &(usize, u32)| store.texel_layers(i) > layers;
+        layers.filter(is_outgrown).collect()
     }
 
     /// The plan.

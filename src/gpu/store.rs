@@ -227,7 +227,13 @@ impl Store {
         found.map(buffer).collect()
     }
 
-    /// One texture for each number of layers, shared like [`Store::workspace`].
+    /// Layers of a shared texture; none has none.
+    pub fn texel_layers(&self, index: usize) -> u32 {
+        self.texels.get(index).map_or(0, TexelMemory::layers)
+    }
+
+    /// One texture for each number of layers, shared like [`Store::workspace`]. One that is too small is replaced, but
+    /// plans made before hold it on: whoever knows what later plans need should ask for the most of all first.
     ///
     /// # Errors
     /// If the device is out of memory.

@@ -216,6 +216,12 @@ impl Plan {
         (0..self.slots.len()).partition(is_kept)
     }
 
+    /// Bytes of what is read after a replay, which no other plan shares.
+    pub fn result_bytes(&self) -> u64 {
+        let (kept, _) = self.kept_and_shared_slots();
+        kept.into_iter().map(|slot| self.slots[slot]).sum()
+    }
+
     /// Multiply-adds of one replay by the shapes; window tables count as if every pixel had its own window.
     pub fn macs(&self) -> u64 {
         let cost = |s: &Step| s.op.cost(&s.input_types, &s.output_types).macs;

@@ -8,6 +8,7 @@ use super::generator::generator_params;
 use super::inputs::Inputs;
 use super::kept::most_bytes;
 use super::params::Params;
+use super::room::Room;
 use super::step::{Keep, Training};
 use super::synthesis::{Look, synthesis_graph};
 use crate::Result;
@@ -131,9 +132,9 @@ impl Memory {
         let params = generator_params(model);
         let unread = params.specs().iter().filter(|spec| !is_read(&spec.name));
         let unread_bytes: u64 = unread.map(|spec| Ty::Dense(spec.shape()).bytes()).sum();
-        let training = footprint(&training, target, Recompute::default())?;
+        let training = footprint(&training, target, Recompute::default(), Room::default())?;
         Ok(Self {
-            synthesis_bytes: Footprint::of(&[&synthesis]).total() + unread_bytes,
+            synthesis_bytes: Footprint::of(&[&synthesis], &[]).total() + unread_bytes,
             tables_bytes: most_bytes(target),
             training_bytes: training.total(),
             training,
@@ -141,7 +142,7 @@ impl Memory {
     }
 }
 
-/// What a training takes on the device.
+/// What a training takes on the device, with what has room beside it.
 ///
 /// # Errors
 /// If the configuration cannot be used, or the target cannot hold a plan.
@@ -149,11 +150,13 @@ pub(super) fn footprint(
     training: &Training,
     target: &Target,
     recompute: Recompute,
+    room: Room,
 ) -> Result<Footprint> {
     training.model.validate()?;
     let params = training.params();
     let [generator, discriminator] = plans(training, &params, Keep::Losses, target, recompute)?;
-    Ok(Footprint::of(&[&generator, &discriminator]))
+    let beside = room.plans(training, &params, target)?;
+    Ok(Footprint::of(&[&generator, &discriminator], &beside))
 }
 
 /// Plans of the generator's and the discriminator's step.
@@ -313,7 +316,7 @@ mod tests {
         training.model.crop_size = 256;
         training.model.ngf = 8;
         let [cheap, layers] = [Recompute::Cheap, Recompute::Layers]
-            .map(|what| footprint(&training, &target(), what).unwrap());
+            .map(|what| footprint(&training, &target(), what, Room::default()).unwrap());
         let most = cheap.activations * 9 / 10;
         assert!(layers.activations < most, "{layers} after {cheap}");
         assert_eq!(layers.weights, cheap.weights);

@@ -7,8 +7,23 @@ use super::params::Params;
 use super::style::Encoded;
 use crate::config::ModelConfig;
 use crate::gpu::{Executor, Store};
+use crate::graph::Graph;
 use crate::graph::plan::Plan;
 use crate::{Error, Result};
+
+/// The encoder out of training.
+pub(super) fn encoding_graph(
+    config: &ModelConfig,
+    params: &Params,
+    inputs: &Inputs,
+) -> Result<Graph> {
+    let mut net = Net::new(params, Mode::Evaluation);
+    let photo = inputs.photos(&mut net)?;
+    let code = encoder(&mut net, config, photo)?;
+    net.graph.output("mu", code.mu);
+    net.graph.output("logvar", code.logvar);
+    Ok(net.graph)
+}
 
 /// A plan for the encoder over photos of the generator's size, one at a time.
 pub struct Encoding {
@@ -28,21 +43,22 @@ impl Encoding {
         fixed: bool,
     ) -> Result<Self> {
         let inputs = Inputs::synthesis(config, 1, config.latent());
-        let mut net = Net::new(params, Mode::Evaluation);
-        let photo = inputs.photos(&mut net)?;
-        let code = encoder(&mut net, config, photo)?;
-        net.graph.output("mu", code.mu);
-        net.graph.output("logvar", code.logvar);
+        let graph = encoding_graph(config, params, &inputs)?;
         let is_constant = |name: &str| fixed && params.get(name).is_some();
         Ok(Self {
             inputs,
-            executor: Executor::over_constants(&net.graph, store, is_constant)?,
+            executor: Executor::over_constants(&graph, store, is_constant)?,
         })
     }
 
     /// The plan.
     pub fn plan(&self) -> &Plan {
         self.executor.plan()
+    }
+
+    /// Bytes on the device beside what it shares with other plans of its store.
+    pub fn bytes(&self) -> u64 {
+        self.executor.own_bytes()
     }
 
     /// Encodes a photo in -1..1, H x W x 3.

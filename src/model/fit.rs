@@ -3,6 +3,7 @@
 
 use super::cost::footprint;
 use super::footprint::Footprint;
+use super::room::Room;
 use super::step::Training;
 use crate::config::Bytes;
 use crate::graph::plan::Target;
@@ -13,7 +14,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// If it does: with how much, and what for.
-pub(crate) fn refuse_beyond(limit: Option<Bytes>, footprint: &Footprint) -> Result<()> {
+pub(super) fn refuse_beyond(limit: Option<Bytes>, footprint: &Footprint) -> Result<()> {
     let total = footprint.total();
     match limit {
         Some(limit) if total > limit.0 => Err(Error::Device(format!(
@@ -26,31 +27,36 @@ pub(crate) fn refuse_beyond(limit: Option<Bytes>, footprint: &Footprint) -> Resu
 }
 
 /// Adds the way out to the error of a device that could not hold a training, or may not; other errors stay as they are.
-pub(super) fn advise(
-    error: Error,
-    training: &Training,
-    target: &Target,
-    limit: Option<Bytes>,
-) -> Error {
+pub(super) fn advise(error: Error, training: &Training, target: &Target, room: Room) -> Error {
     let Error::Device(what) = error else {
         return error;
     };
     // Within a limit the thriftiest plan is looked for.
-    let recompute = match limit {
+    let recompute = match room.limit {
         Some(_) => Recompute::Layers,
         None => Recompute::default(),
     };
-    let bytes = |training: &Training| footprint(training, target, recompute).map(|f| f.total());
-    let limit = limit.map(|limit| limit.0);
+    let bytes = |training: &Training, room: Room| {
+        let footprint = footprint(training, target, recompute, room);
+        footprint.map(|footprint| footprint.total())
+    };
+    let limit = room.limit.map(|limit| limit.0);
     // A plan that could be made was refused for its size in all; nobody tells how much there is.
-    let limit = limit.or_else(|| Some(bytes(training).ok()? * 2 / 3));
-    let fits = |(change, smaller): (String, Training)| {
-        let bytes = bytes(&smaller).ok()?;
+    let limit = limit.or_else(|| Some(bytes(training, room).ok()? * 2 / 3));
+    let fits = |change: &str, smaller: &Training, room: Room| {
+        let bytes = bytes(smaller, room).ok()?;
         let fits = bytes <= limit.unwrap_or(u64::MAX);
         fits.then(|| format!("{change} would take {} MiB", bytes.div_ceil(1 << 20)))
     };
-    let way_out = smaller(training).find_map(fits);
-    let way_out = way_out.unwrap_or_else(|| "no smaller setting fits either".into());
+    let alone = Room::within(room.limit);
+    let spared = room.spared_by();
+    let spared = spared.and_then(|change| fits(change, training, alone));
+    let smaller = smaller(training).find_map(|(change, smaller)| fits(&change, &smaller, room));
+    let ways: Vec<String> = spared.into_iter().chain(smaller).collect();
+    let way_out = match ways.is_empty() {
+        true => "no smaller setting fits either".into(),
+        false => ways.join(", "),
+    };
     Error::Device(format!("{what}: {way_out}"))
 }
 
@@ -121,7 +127,7 @@ mod tests {
             filtering: Filtering::default(),
         };
         let refused = Error::Device("too large".into());
-        advise(refused, &training(), &target, None).to_string()
+        advise(refused, &training(), &target, Room::default()).to_string()
     }
 
     #[test]
@@ -149,7 +155,12 @@ mod tests {
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
         };
-        let error = advise(Error::Usage("no".into()), &training(), &target, None);
+        let error = advise(
+            Error::Usage("no".into()),
+            &training(),
+            &target,
+            Room::default(),
+        );
         assert!(matches!(error, Error::Usage(text) if text == "no"));
     }
 }

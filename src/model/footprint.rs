@@ -36,8 +36,18 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// That of plans which run one after another over one store, the one with the largest needs first.
-    pub(super) fn of<'a>(plans: &[&'a Plan]) -> Self {
+    /// That of plans which run one after another over one store, the one with the largest needs first, and of those
+    /// beside them, which count as sample sheets.
+    pub(super) fn of(steps: &[&Plan], beside: &[Plan]) -> Self {
+        let own = Self::of_all(steps);
+        let all: Vec<&Plan> = steps.iter().copied().chain(beside).collect();
+        Self {
+            sheets: Self::of_all(&all).total() - own.total(),
+            ..own
+        }
+    }
+
+    fn of_all<'a>(plans: &[&'a Plan]) -> Self {
         let mut own = Self::default();
         let of_plan = |plan: &&'a Plan| {
             let named = plan.named.iter().enumerate();
@@ -63,20 +73,16 @@ impl Footprint {
             *part += bytes;
         }
         let mut shared: Vec<u64> = Vec::new();
-        let mut layers: Vec<u32> = Vec::new();
         for plan in plans {
-            let (kept, wanted): (Vec<_>, Vec<_>) = plan.kept_and_shared_slots();
-            own.results += kept.iter().map(|&slot| plan.slots[slot]).sum::<u64>();
+            let (_, wanted) = plan.kept_and_shared_slots();
+            own.results += plan.result_bytes();
             let sizes: Vec<u64> = wanted.iter().map(|&slot| plan.slots[slot]).collect();
             let found = reuse(&shared, &sizes);
             let new = found.iter().zip(sizes).filter(|(found, _)| found.is_none());
             shared.extend(new.map(|(_, bytes)| bytes));
-            layers.resize(layers.len().max(plan.texel_layers.len()), 0);
-            for (most, &layers) in layers.iter_mut().zip(&plan.texel_layers) {
-                *most = layers.max(*most);
-            }
         }
         own.activations = shared.iter().sum();
+        let layers = most_texel_layers(plans.iter().copied());
         own.copies = layers.iter().map(|&l| u64::from(l) * LAYER_BYTES).sum();
         own
     }
@@ -99,6 +105,18 @@ impl Footprint {
             ("sample sheets", self.sheets),
         ]
     }
+}
+
+/// Layers of each texture that several plans share.
+pub(super) fn most_texel_layers<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Vec<u32> {
+    let mut most: Vec<u32> = Vec::new();
+    for plan in plans {
+        most.resize(most.len().max(plan.texel_layers.len()), 0);
+        for (most, &layers) in most.iter_mut().zip(&plan.texel_layers) {
+            *most = layers.max(*most);
+        }
+    }
+    most
 }
 
 /// Megabytes that are not nothing, by what they are for.

@@ -7,6 +7,7 @@ use super::inputs::{Inputs, padded};
 use super::kept::{self, Effort, KeptSynthesis, Listed};
 use super::net::{Mode, Net};
 use super::params::Params;
+use super::step::Training;
 use super::style::{Encoded, Style, no_styles};
 use crate::config::{ModelConfig, NetG};
 use crate::gpu::{Executor, Gpu, Profile, Store};
@@ -27,6 +28,16 @@ pub struct Look {
     pub batch_statistics: bool,
     /// Weights that nothing changes any more: what depends on them alone is computed with the plan.
     pub fixed_weights: bool,
+}
+
+impl Look {
+    /// That of pictures drawn on the way: of the average where one is kept.
+    pub(super) fn in_training(training: &Training) -> Self {
+        Self {
+            average: training.ema.is_some(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The generator out of training, its pictures the output `fake`.
@@ -139,6 +150,11 @@ impl Synthesis {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         self.executor.plan()
+    }
+
+    /// Bytes on the device beside what it shares with other plans of its store.
+    pub fn bytes(&self) -> u64 {
+        self.executor.own_bytes()
     }
 
     /// Multiply-adds of the latest picture.

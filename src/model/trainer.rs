@@ -6,27 +6,29 @@ use super::calibration::Calibration;
 use super::cost::plans;
 use super::encoding::Encoding;
 use super::fit::{advise, refuse_beyond};
-use super::footprint::Footprint;
+use super::footprint::{Footprint, most_texel_layers};
 use super::init::initial;
 use super::inputs::{Inputs, padded};
 use super::net::{average, has_average};
 use super::params::{Counter, ParamSpec, Params, Role};
+use super::room::Room;
 use super::step::{
     FINITE, Keep, SHARE, SOUND, Training, factor_name, first_moment, hyper_name, second_moment,
 };
 use super::style::{Encoded, Style};
 use super::synthesis::{Look, Synthesis};
-use crate::config::{Bytes, LossConfig};
+use crate::config::LossConfig;
 use crate::gpu::{Executor, Gpu, Profile, Store};
 use crate::graph::Shape;
 use crate::graph::plan::Plan;
 use crate::graph::recompute::Recompute;
 use crate::ops::Tensor;
 use crate::ops::adam::Adam;
+use crate::ops::texels::LAYER_BYTES;
 use crate::state::{AVERAGES, HostTensor, StateDict};
 use crate::windows::IdMap;
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -83,8 +85,9 @@ pub struct Trainer {
     generator: Step,
     discriminator: Step,
     counters: BTreeMap<String, i64>,
-    /// What both steps take on the device.
+    /// What both steps take on the device, and what has room beside them.
     footprint: Footprint,
+    room: Room,
     /// What they compute again to take no more.
     recompute: Recompute,
     /// Whether the generator has taken a step that the discriminator has not answered yet.
@@ -101,40 +104,37 @@ impl Trainer {
     /// # Errors
     /// If a setting is not supported, or the device cannot hold the plans; then the message says what would fit.
     pub fn new(gpu: &Arc<Gpu>, training: Training, keep: Keep) -> Result<Self> {
-        Self::within(gpu, training, keep, None)
+        Self::within(gpu, training, keep, Room::default())
     }
 
-    /// As [`Trainer::new`], within so many bytes of the device. Where it would take more it computes more again rather than
-    /// keep it ([`Recompute`]).
+    /// As [`Trainer::new`], with room for more, and within so many bytes of the device. Where all of it would take more,
+    /// the steps compute more again rather than keep it ([`Recompute`]).
     ///
     /// # Errors
     /// As [`Trainer::new`], and if it takes more even so; then nothing has been allocated.
-    pub fn within(
-        gpu: &Arc<Gpu>,
-        training: Training,
-        keep: Keep,
-        limit: Option<Bytes>,
-    ) -> Result<Self> {
-        let built = Self::build(gpu, training.clone(), keep, limit);
-        built.map_err(|error| advise(error, &training, &gpu.target(), limit))
+    pub fn within(gpu: &Arc<Gpu>, training: Training, keep: Keep, room: Room) -> Result<Self> {
+        let built = Self::build(gpu, training.clone(), keep, room);
+        built.map_err(|error| advise(error, &training, &gpu.target(), room))
     }
 
-    fn build(gpu: &Arc<Gpu>, training: Training, keep: Keep, limit: Option<Bytes>) -> Result<Self> {
+    fn build(gpu: &Arc<Gpu>, training: Training, keep: Keep, room: Room) -> Result<Self> {
         let params = training.params();
         let mut recompute = Recompute::default();
+        let beside = room.plans(&training, &params, &gpu.target())?;
         let plan = |recompute| -> Result<_> {
             let plans = plans(&training, &params, keep, &gpu.target(), recompute)?;
-            let footprint = Footprint::of(&[&plans[0], &plans[1]]);
+            let footprint = Footprint::of(&[&plans[0], &plans[1]], &beside);
             Ok((plans, footprint))
         };
         let (mut steps, mut footprint) = plan(recompute)?;
-        if refuse_beyond(limit, &footprint).is_err() {
+        if refuse_beyond(room.limit, &footprint).is_err() {
             recompute = Recompute::Layers;
             (steps, footprint) = plan(recompute)?;
-            refuse_beyond(limit, &footprint)?;
+            refuse_beyond(room.limit, &footprint)?;
         }
-        let [generator, discriminator] = steps;
         let mut store = Store::new(gpu.clone());
+        store.texels(&most_texel_layers(steps.iter().chain(&beside)))?;
+        let [generator, discriminator] = steps;
         let mut step = |network, plan, losses: Vec<_>| {
             Step::new(network, Executor::new(plan, &mut store)?, &losses)
         };
@@ -151,6 +151,7 @@ impl Trainer {
             generator,
             discriminator,
             footprint,
+            room,
             recompute,
             is_halfway: false,
             updates_early: keep.updates_early(),
@@ -221,14 +222,22 @@ impl Trainer {
         [&self.generator, &self.discriminator].map(|step| step.executor.plan())
     }
 
-    /// Bytes on the device: weights, moments, inputs, workspace, and what is read after a step.
+    /// Bytes that are taken on the device: weights, moments, inputs, workspace, and what is read after a step. What is
+    /// read after other plans over the same store, these count themselves.
     pub fn bytes(&self) -> u64 {
-        let steps = [&self.generator, &self.discriminator];
-        let own: u64 = steps.iter().map(|step| step.executor.own_bytes()).sum();
-        self.store.bytes() + own
+        let steps = [&self.generator.executor, &self.discriminator.executor];
+        let own: u64 = steps.iter().map(|step| step.own_bytes()).sum();
+        let outgrown = steps
+            .iter()
+            .flat_map(|step| step.outgrown_texels(&self.store));
+        let outgrown: BTreeSet<(usize, u32)> = outgrown.collect();
+        let outgrown = outgrown
+            .iter()
+            .map(|&(_, layers)| u64::from(layers) * LAYER_BYTES);
+        self.store.bytes() + own + outgrown.sum::<u64>()
     }
 
-    /// What the steps take of [`Trainer::bytes`], by what it is for.
+    /// What the plans say that the steps take, and whatever has room beside them, by what it is for.
     pub fn footprint(&self) -> Footprint {
         self.footprint
     }
@@ -312,7 +321,8 @@ impl Trainer {
         match self.is_torn {
             false => Ok(()),
             true => Err(Error::NonFinite(
-                "an update before stopped at a gradient that is not finite, with some weights changed and others not:                  load a checkpoint into a new trainer"
+                "an update before stopped at a gradient that is not finite, with some weights changed and others not: \
+                 load a checkpoint into a new trainer"
                     .into(),
             )),
         }
@@ -450,6 +460,40 @@ impl Trainer {
         })
     }
 
+    /// Finds room for sample sheets within the limit, if there is one and no room has been kept for them.
+    ///
+    /// # Errors
+    /// If there is not enough left. Then nothing has changed.
+    pub fn make_room_for_sheets(&mut self) -> Result<()> {
+        if self.room.sheets || self.room.limit.is_none() {
+            return Ok(());
+        }
+        let room = Room {
+            sheets: true,
+            ..self.room
+        };
+        let beside = room.plans(&self.training, &self.params, &self.store.gpu().target())?;
+        let steps = self.plans();
+        let mut footprint = Footprint::of(&steps, &beside);
+        let most = most_texel_layers(steps.into_iter().chain(&beside));
+        // The steps hold the textures that are too small for what is new.
+        let outgrown = most.iter().enumerate().map(|(i, &layers)| {
+            let have = self.store.texel_layers(i);
+            u64::from(if layers > have { have } else { 0 }) * LAYER_BYTES
+        });
+        footprint.sheets += outgrown.sum::<u64>();
+        refuse_beyond(room.limit, &footprint).map_err(|error| {
+            Error::Device(format!(
+                "{error}: there is no room to draw with the networks in training; a larger memory_limit has, and \
+                 display_freq above 0 keeps it from the start, at the price of layers computed again (both may change \
+                 with --resume)"
+            ))
+        })?;
+        self.store.texels(&most)?;
+        (self.room, self.footprint) = (room, footprint);
+        Ok(())
+    }
+
     /// A plan for estimating running statistics anew, over batches as large as training's.
     ///
     /// # Errors
@@ -483,10 +527,7 @@ impl Trainer {
     /// If the device cannot hold the plan.
     pub fn synthesis(&mut self, n: usize) -> Result<Synthesis> {
         let model = &self.training.model;
-        let look = Look {
-            average: self.training.ema.is_some(),
-            ..Look::default()
-        };
+        let look = Look::in_training(&self.training);
         let (store, latent) = (&mut self.store, model.latent());
         Synthesis::new(store, model, &self.params, n, latent, look)
     }

@@ -28,7 +28,7 @@ use crate::convert::Network;
 use crate::data::{Batch, Batcher, LabelSpace, Loader, Position};
 use crate::gpu::Gpu;
 use crate::model::init::normal;
-use crate::model::{Calibration, Feed, Footprint, Losses, Schedule, Trainer};
+use crate::model::{Calibration, Feed, Losses, Schedule, Trainer};
 use crate::picture::{self, Picture};
 use crate::state::{AVERAGES, StateDict};
 use crate::{Error, Result};
@@ -49,12 +49,28 @@ pub struct Session {
     calibration: Option<Calibration>,
     calibrated_step: Option<u64>,
     samples: Samples,
-    footprint: Footprint,
     progress: Progress,
     origin: Origin,
     notices: Vec<String>,
-    saved_step: Option<u64>,
+    saved: Option<Mark>,
     orders: Orders,
+}
+
+/// What tells a checkpoint from that of a later state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    step: u64,
+    /// Settings changed on the way to it.
+    changes: usize,
+}
+
+impl Mark {
+    fn of(progress: &Progress) -> Self {
+        Self {
+            step: progress.step,
+            changes: progress.changes.len(),
+        }
+    }
 }
 
 impl Session {
@@ -124,7 +140,6 @@ impl Session {
             calibration: parts.calibration,
             calibrated_step: None,
             samples: parts.samples,
-            footprint: parts.footprint,
             progress: Progress {
                 census: Some(parts.census),
                 vgg: parts.vgg.map(|vgg| vgg.checksum),
@@ -132,7 +147,7 @@ impl Session {
             },
             origin: origin(gpu),
             notices,
-            saved_step: None,
+            saved: None,
             orders: Orders::default(),
             config,
             space,
@@ -191,8 +206,7 @@ impl Session {
             calibration: parts.calibration,
             calibrated_step: None,
             samples: parts.samples,
-            footprint: parts.footprint,
-            saved_step: Some(progress.step),
+            saved: Some(Mark::of(&progress)),
             orders: Orders::default(),
             config,
             space,
@@ -211,6 +225,12 @@ impl Session {
     /// The configuration of the run.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Bytes that are taken on the device.
+    pub fn device_bytes(&self) -> u64 {
+        let estimates = self.calibration.as_ref().map_or(0, Calibration::bytes);
+        self.trainer.bytes() + estimates + self.samples.bytes()
     }
 
     /// Takes orders from now on, between iterations; that to stop also ends an estimate of statistics. Once whoever gives them is gone, the run saves and ends.
@@ -233,8 +253,10 @@ impl Session {
         &self.space
     }
 
-    /// Trains until all epochs are done, `limit` iterations are done in all, or `stop` is raised; then saves. What
-    /// went well before an error is saved too.
+    /// Trains until all epochs are done, `limit` iterations are done in all, or `stop` is raised; then saves. After an
+    /// error the last whole iteration is saved too, if the device still holds it: not if one of the next iteration's
+    /// updates took place, or stopped at a gradient that is not finite when some weights had changed. Then the error says
+    /// how to have the iterations since the last checkpoint again.
     ///
     /// # Errors
     /// If a loss or gradient is not finite, which names the iteration; if a file cannot be read or written.
@@ -258,11 +280,30 @@ impl Session {
             return error;
         };
         let lr = self.config.optim.lr / 2.0;
-        Error::NonFinite(match self.saved_step {
-            Some(saved) => format!(
-                "{what}: start a new run with the networks of iteration {saved}, --from {} --lr {lr}; --resume would \
-                 end here again",
-                self.run.root().display()
+        let root = self.run.root().display();
+        let now = Mark::of(&self.progress);
+        let last = now.step;
+        // Between iterations the last one was saved, or cannot be. What settings were changed to is not made again.
+        let is_lost = !self.trainer.is_between_iterations();
+        let comes_again =
+            |changes: usize, step: u64| is_lost && step < last && changes == now.changes;
+        Error::NonFinite(match self.saved {
+            Some(Mark { step, changes }) if comes_again(changes, step) => format!(
+                "{what}: --resume --out {root} --max-steps {last} brings back what came after iteration {step}, bit for \
+                 bit; then start a new run with the networks of iteration {last}, --from {root} --lr {lr}; --resume \
+                 without --max-steps would end here again"
+            ),
+            Some(Mark { step, changes }) if changes == now.changes => format!(
+                "{what}: start a new run with the networks of iteration {step}, --from {root} --lr {lr}; --resume would \
+                 end here again"
+            ),
+            Some(Mark { step, .. }) => format!(
+                "{what}: start a new run with the networks of iteration {step}, --from {root} --lr {lr}, or --resume: \
+                 what settings were changed to since is forgotten then"
+            ),
+            None if comes_again(0, 0) => format!(
+                "{what}: start a new run with --lr {lr}; no checkpoint had been written yet, but the same command with \
+                 another folder and --max-steps {last} brings back the iterations before this one, bit for bit"
             ),
             None => format!(
                 "{what}: start a new run with --lr {lr}; no checkpoint had been written yet"
@@ -270,11 +311,15 @@ impl Session {
         })
     }
 
+    fn is_saved(&self) -> bool {
+        self.saved == Some(Mark::of(&self.progress))
+    }
+
     /// Saves the last whole iteration after an error, if it is not saved yet and can be: with training's own statistics,
     /// because what estimates them anew may be what failed.
     fn rescue(&mut self, hear: &mut Listener) -> Result<()> {
         let step = self.progress.step;
-        let is_new = step > 0 && self.saved_step != Some(step);
+        let is_new = step > 0 && !self.is_saved();
         if !is_new || !self.trainer.is_between_iterations() {
             return Ok(());
         }
@@ -326,14 +371,14 @@ impl Session {
             }
             match self.orders.next(stop) {
                 Next::Iterate => self.iterate(stop, hear)?,
-                Next::Save if self.saved_step == Some(self.progress.step) => {}
+                Next::Save if self.is_saved() => {}
                 Next::Save => self.save(stop, hear)?,
                 Next::Draw(sketch) => self.draw(sketch),
                 Next::Tune(knob, value) => self.tune(knob, value, hear)?,
                 Next::Stop => break End::Interrupted,
             }
         };
-        if self.saved_step != Some(self.progress.step) {
+        if !self.is_saved() {
             self.draw_sheet(stop, hear)?;
             self.save(stop, hear)?;
         }
@@ -345,13 +390,14 @@ impl Session {
     }
 
     fn started(&self, limit: Option<u64>) -> Started {
+        let footprint = self.trainer.footprint();
         let batches_per_epoch = self.loader.batches_per_epoch();
         let epochs = self.config.optim.epochs() as u64;
         let steps = (epochs * batches_per_epoch).min(limit.unwrap_or(u64::MAX));
         Started {
             adapter: self.origin.adapter.clone(),
-            device_bytes: self.footprint.total(),
-            memory: self.footprint,
+            device_bytes: footprint.total(),
+            memory: footprint,
             pictures: self.batcher.dataset.len(),
             batches_per_epoch,
             epochs,
@@ -446,8 +492,6 @@ impl Session {
         };
         self.progress.changes.push(change);
         self.run.note(&self.progress.changes)?;
-        // A checkpoint of this iteration does not know of it.
-        self.saved_step = None;
         hear(&TrainEvent::Changed(change))
     }
 
@@ -572,7 +616,7 @@ impl Session {
         let path = shelf.path(self.progress.step);
         checkpoint.save_with(&self.trainer, &path)?;
         shelf.prune(&self.config.train)?;
-        self.saved_step = Some(self.progress.step);
+        self.saved = Some(Mark::of(&self.progress));
         hear(&TrainEvent::Saved(path))
     }
 }

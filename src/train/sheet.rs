@@ -39,10 +39,17 @@ impl Samples {
     /// Makes room on the device for what [`Samples::rows`] needs, which belongs to the memory of a training.
     ///
     /// # Errors
-    /// If the device cannot hold it.
+    /// If the device cannot hold it, or the limit of its memory leaves no room.
     pub fn prepare(&mut self, trainer: &mut Trainer) -> Result<()> {
-        self.plans = Some((trainer.synthesis(1)?, trainer.encoding()?));
+        self.plans = Some(self.plans(trainer)?);
         Ok(())
+    }
+
+    /// Bytes on the device beside what samples share with training.
+    pub fn bytes(&self) -> u64 {
+        self.plans.as_ref().map_or(0, |(synthesis, encoding)| {
+            synthesis.bytes() + encoding.as_ref().map_or(0, Encoding::bytes)
+        })
     }
 
     /// Draws any layout as samples are drawn.
@@ -79,14 +86,17 @@ impl Samples {
     fn plans(&mut self, trainer: &mut Trainer) -> Result<(Synthesis, Option<Encoding>)> {
         match self.plans.take() {
             Some(plans) => Ok(plans),
-            None => Ok((trainer.synthesis(1)?, trainer.encoding()?)),
+            None => {
+                trainer.make_room_for_sheets()?;
+                Ok((trainer.synthesis(1)?, trainer.encoding()?))
+            }
         }
     }
 
     /// Draws a row for each sample: layout, synthesised picture, photograph.
     ///
     /// # Errors
-    /// If the device cannot hold the plan, or was lost.
+    /// If the device cannot hold the plan, the limit of its memory leaves no room, or the device was lost.
     pub fn rows(&mut self, trainer: &mut Trainer) -> Result<Vec<[Picture; 3]>> {
         let (mut synthesis, mut encoding) = self.plans(trainer)?;
         let mut rows = Vec::with_capacity(self.batches.len());

@@ -8,9 +8,8 @@ use crate::convert::read_selected_weights;
 use crate::data::{Batcher, Census, LabelSpace, Loader, Phase, Position};
 use crate::gpu::Gpu;
 use crate::graph::recompute::Recompute;
-use crate::model::refuse_beyond;
 use crate::model::vgg::vgg_params;
-use crate::model::{Calibration, Footprint, Keep, Trainer, Training};
+use crate::model::{Calibration, Keep, Room, Trainer, Training};
 use crate::state::StateDict;
 use crate::train::checkpoint::Progress;
 use crate::train::sheet::Samples;
@@ -23,7 +22,6 @@ pub(super) struct Parts {
     pub batcher: Arc<Batcher>,
     pub calibration: Option<Calibration>,
     pub samples: Samples,
-    pub footprint: Footprint,
     pub census: Census,
     pub vgg: Option<Vgg>,
     pub notices: Vec<String>,
@@ -79,8 +77,12 @@ impl Parts {
             batch_size: train.batch_size,
             vgg_divisor: vgg.as_ref().map(|_| 1),
         };
-        let limit = train.memory_limit;
-        let mut trainer = Trainer::within(gpu, training, Keep::Losses, limit)?;
+        let room = Room {
+            limit: train.memory_limit,
+            sheets: train.display_freq > 0,
+            estimates: train.recalibrate > 0,
+        };
+        let mut trainer = Trainer::within(gpu, training, Keep::Losses, room)?;
         if trainer.recompute() != Recompute::default() {
             notices.push(
                 "to stay within memory_limit, SPADE layers are computed again for the backward pass: the numbers are the \
@@ -98,16 +100,9 @@ impl Parts {
                 train.recalibrate
             ));
         }
-        if train.display_freq > 0 {
+        if room.sheets {
             samples.prepare(&mut trainer)?;
         }
-        let mut footprint = trainer.footprint();
-        let estimates = calibration.as_ref().map_or(0, Calibration::bytes);
-        footprint.sheets = (trainer.bytes() + estimates).saturating_sub(footprint.total());
-        refuse_beyond(limit, &footprint).map_err(|error| {
-            let spared = "display_freq = 0 and recalibrate = 0 spare sample sheets and estimates";
-            Error::Device(format!("{error}: {spared}"))
-        })?;
         batcher.windows = trainer.inputs().specs().to_vec();
         let batcher = Arc::new(batcher);
         let loader = Loader::start(batcher.clone(), from, workers(train.workers))?;
@@ -117,7 +112,6 @@ impl Parts {
             batcher,
             calibration,
             samples,
-            footprint,
             census,
             vgg,
             notices,
