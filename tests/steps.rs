@@ -44,13 +44,6 @@ fn training_of_styles() -> Training {
     training
 }
 
-/// The same with discriminators so wide that their step needs larger textures than the generator's.
-fn training_of_wide_judges() -> Training {
-    let mut training = training();
-    training.model.ndf = 32;
-    training
-}
-
 fn trainer_of(training: Training) -> Trainer {
     let mut trainer = Trainer::new(&common::gpus()[0], training, Keep::Losses).unwrap();
     trainer.initialise(7).unwrap();
@@ -264,7 +257,7 @@ fn planned_memory_is_what_is_taken() {
         estimates: true,
         ..Room::default()
     };
-    let trainings = [training(), training_of_styles(), training_of_wide_judges()];
+    let trainings = [training(), training_of_styles()];
     for (training, room) in trainings
         .into_iter()
         .flat_map(|training| [Room::default(), beside].map(|room| (training.clone(), room)))
