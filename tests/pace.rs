@@ -11,8 +11,8 @@
 //! | window work of a frame while training runs | 1.0 ms | 2.6 ms | 9.7 ms |
 //! | stroke to picture | 245 ms | 406 ms | 431 ms |
 //!
-//! The same machine was twice as fast on another day. While it waits for a picture the test draws frames without a pause,
-//! on one of the two cores that compute the picture.
+//! An earlier run, of a build for development on such a machine, took 117 ms from stroke to picture; why is not known. While
+//! it waits for a picture the test draws frames without a pause, on one of the two cores that compute the picture.
 #![cfg(feature = "window")]
 
 use std::path::PathBuf;

@@ -230,8 +230,8 @@ def conv(comparison):
     met = "yes" if value >= 20 else "**no**"
     rows = [["3x3 convolution against burn, mean of four layers", "", "", f"{value:.1f} x faster", "20", met]]
     share = max(median_of(pairs, lambda pair: pair[0][layer]["of_arithmetic"]) for layer in layers)
-    met = "yes" if share >= 65 else "**no**"
-    rows.append(["share of the adapter's multiply-adds, best of these", f"{share:.0f} %", "", "", "65 %", met])
+    # Winograd's convolutions count as direct ones here, so this says nothing of the products inside.
+    rows.append(["share of the adapter's multiply-adds, counted as direct, best of these", f"{share:.0f} %", "", "", "", ""])
     text = [
         "| convolution, 3x3 | spadework, ms | GFLOP/s | % of the adapter's | burn, ms | times faster |",
         "|---|---|---|---|---|---|",

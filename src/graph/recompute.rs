@@ -37,8 +37,7 @@ impl Recompute {
 }
 
 /// The same graph with copies of nodes as far as they lower the peak: a copy's own workspace and result may make another.
-/// `scratch` is the workspace of a node in bytes. Nodes
-/// run in the order of the graph.
+/// `scratch` is the workspace of a node in bytes. Nodes run in the order of the graph.
 pub(super) fn recompute(
     graph: &Graph,
     what: Recompute,
