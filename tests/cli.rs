@@ -179,7 +179,7 @@ fn devices_tell_their_kernels() {
     let devices: serde_json::Value = serde_json::from_str(&accepted("devices --json")).unwrap();
     let kernels = devices[0]["kernels"].as_str().unwrap();
     assert!(
-        kernels == "tiled" || kernels.starts_with("subgroup"),
+        kernels.starts_with("tiled") || kernels.starts_with("subgroup"),
         "{kernels}"
     );
     assert!(accepted("devices").starts_with("0: "));
@@ -210,7 +210,10 @@ fn kernels_are_measured_by_name() {
     let lines = lines.as_array().unwrap();
     let family = |line: &serde_json::Value| line["family"].as_str().unwrap().to_owned();
     let families: std::collections::BTreeSet<_> = lines.iter().map(family).collect();
-    assert!(families.contains("tiled"), "{families:?}");
+    assert!(
+        families.iter().any(|family| family.starts_with("tiled")),
+        "{families:?}"
+    );
     for line in lines {
         assert_eq!(line["op"], "lookup");
         assert_timed(line);

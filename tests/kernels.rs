@@ -10,7 +10,7 @@ use spadework::graph::{Graph, Shape, Ty};
 use spadework::ops::norm::{EpsRule, Norm};
 use spadework::ops::{Case, Op, Real, Tensor, all_cases};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How much more the result sees of a rounding error than that of a plain sum.
 ///
@@ -46,7 +46,7 @@ fn check(case: &Case, padding: f32) {
     let workspaces = |gpu: &'static Arc<Gpu>| {
         [gpu.target().workspace_bytes, 64].map(|workspace_bytes| (gpu, workspace_bytes))
     };
-    for (gpu, workspace_bytes) in gpus().iter().flat_map(workspaces) {
+    for (gpu, workspace_bytes) in bufferings().iter().flat_map(workspaces) {
         let target = Target {
             workspace_bytes,
             ..gpu.target()
@@ -80,6 +80,12 @@ fn check(case: &Case, padding: f32) {
             }
         }
     }
+}
+
+/// One device for all cases, since each compiles its pipelines once.
+fn bufferings() -> &'static [Arc<Gpu>] {
+    static GPUS: OnceLock<Vec<Arc<Gpu>>> = OnceLock::new();
+    GPUS.get_or_init(gpus_and_bufferings)
 }
 
 fn name_index(name: &str) -> usize {

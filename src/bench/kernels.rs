@@ -17,7 +17,7 @@ use crate::graph::{Graph, Shape, Ty};
 use crate::model::Inputs;
 use crate::model::cost::{synthesis_plan, training_plans};
 use crate::ops::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
-use crate::ops::{Case, CaseInput, Family, Kernel, Op, all_cases};
+use crate::ops::{Buffering, Case, CaseInput, Family, Kernel, Op, all_cases};
 use crate::windows::IdMap;
 
 /// Input channels, output channels, side of the map: the heavy layers of the networks.
@@ -105,9 +105,11 @@ pub fn run(
 ) -> Result<Vec<Line>> {
     let ceilings = Ceilings::new(gpu)?;
     let mut gpus = vec![gpu.clone()];
-    if selection.tiled && gpu.family != Family::Tiled {
+    if selection.tiled && !matches!(gpu.family, Family::Tiled(_)) {
         let (device, queue) = (gpu.device.clone(), gpu.queue.clone());
-        gpus.push(Gpu::with_family(device, queue, Family::Tiled));
+        let bytes = device.limits().max_compute_workgroup_storage_size;
+        let family = Family::Tiled(Buffering::for_bytes(bytes));
+        gpus.push(Gpu::with_family(device, queue, family));
     }
     let mut lines = Vec::new();
     for subject in subjects(gpu, setting, selection)? {

@@ -73,7 +73,7 @@ impl Adapter {
 /// A kernel family in words.
 pub fn kernels(family: Family) -> String {
     match family {
-        Family::Tiled => "tiled".to_owned(),
+        Family::Tiled(buffering) => format!("tiled in {} KiB", buffering.most_bytes() >> 10),
         Family::Subgroup(lanes) => format!("subgroup of {lanes} lanes"),
     }
 }

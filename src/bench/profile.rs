@@ -284,7 +284,7 @@ mod tests {
     use crate::gpu::Span;
     use crate::graph::{Graph, Shape};
     use crate::ops::conv2d::Conv2d;
-    use crate::ops::{Family, activation};
+    use crate::ops::{Buffering, Family, activation};
 
     #[test]
     fn times_of_equal_steps_add_up() {
@@ -300,7 +300,7 @@ mod tests {
         graph.output("x", x);
         graph.output("y", y);
         let target = crate::graph::plan::Target {
-            family: Family::Tiled,
+            family: Family::Tiled(Buffering::Double),
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: crate::ops::winograd::Filtering::Chosen,

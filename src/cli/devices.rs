@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use spadework::Result;
+use spadework::bench::machine;
 use spadework::gpu::{self, adapters};
-use spadework::ops::Family;
 
 /// Options of `devices`.
 #[derive(clap::Args)]
@@ -59,10 +59,7 @@ fn describe((number, adapter): (usize, &wgpu::Adapter)) -> Device {
     let info = adapter.get_info();
     let limits = adapter.limits();
     let features = adapter.features();
-    let kernels = match gpu::family_of(&info, features, &limits) {
-        Family::Tiled => "tiled".to_owned(),
-        Family::Subgroup(lanes) => format!("subgroup of {lanes} lanes"),
-    };
+    let kernels = machine::kernels(gpu::family_of(&info, features, &limits));
     let known = FEATURES.into_iter();
     Device {
         number,

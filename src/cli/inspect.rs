@@ -12,8 +12,8 @@ use spadework::data::{Grid, LabelSpace, batch, landscape};
 use spadework::gpu;
 use spadework::graph::plan::Target;
 use spadework::model::cost::{DenseMacs, Memory, executed_macs};
-use spadework::ops::Family;
 use spadework::ops::winograd::Filtering;
+use spadework::ops::{Buffering, Family};
 use spadework::train::Checkpoint;
 use spadework::train::checkpoint::{Origin, Progress};
 use spadework::windows::IdMap;
@@ -120,7 +120,7 @@ fn target(adapter: Option<&str>) -> Result<Target> {
     match (gpu::choose_adapter(adapter), adapter) {
         (Ok(adapter), _) => Ok(gpu::target_of(&adapter)),
         (Err(Error::Device(_)), None) => Ok(Target {
-            family: Family::Tiled,
+            family: Family::Tiled(Buffering::Double),
             workspace_bytes: gpu::WORKSPACE_BYTES,
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),

@@ -91,7 +91,7 @@ impl Executor {
             is_written: false,
             macs_per_slice: match gpu.family {
                 Family::Subgroup(_) => 1 << 31,
-                Family::Tiled => 1 << 34,
+                Family::Tiled(_) => 1 << 34,
             },
             executed_macs: 0,
             gpu,

@@ -10,7 +10,7 @@ pub mod store;
 
 use crate::graph::plan::Target;
 use crate::ops::winograd::Filtering;
-use crate::ops::{Family, texels};
+use crate::ops::{Buffering, Family, texels};
 use crate::{Error, Result};
 use health::Health;
 use shader::{Pipeline, Variant};
@@ -128,7 +128,7 @@ pub fn choose_adapter(wanted: Option<&str>) -> Result<wgpu::Adapter> {
 }
 
 /// The kernel family that suits an adapter: those on the CPU run one pixel a lane and read texels, if they have
-/// subgroups of a fixed size and enough layers for any matrix.
+/// subgroups of a fixed size and enough layers for any matrix; others by the size of their workgroup memory.
 pub fn family_of(
     info: &wgpu::AdapterInfo,
     features: wgpu::Features,
@@ -142,7 +142,9 @@ pub fn family_of(
     if is_cpu && has_subgroups && fixed && lanes >= 4 && has_layers {
         Family::Subgroup(lanes)
     } else {
-        Family::Tiled
+        Family::Tiled(Buffering::for_bytes(
+            limits.max_compute_workgroup_storage_size,
+        ))
     }
 }
 

@@ -270,7 +270,7 @@ mod tests {
 
     fn target() -> Target {
         Target {
-            family: crate::ops::Family::Tiled,
+            family: crate::ops::Family::Tiled(crate::ops::Buffering::Double),
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: crate::ops::winograd::Filtering::Never,

@@ -98,8 +98,8 @@ fn smaller(training: &Training) -> impl Iterator<Item = (String, Training)> {
 mod tests {
     use super::*;
     use crate::config::{LossConfig, ModelConfig};
-    use crate::ops::Family;
     use crate::ops::winograd::Filtering;
+    use crate::ops::{Buffering, Family};
 
     fn training() -> Training {
         Training {
@@ -121,7 +121,7 @@ mod tests {
 
     fn advice(max_binding_bytes: u64) -> String {
         let target = Target {
-            family: Family::Tiled,
+            family: Family::Tiled(Buffering::Double),
             workspace_bytes: 1 << 20,
             max_binding_bytes,
             filtering: Filtering::default(),
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn other_errors_pass() {
         let target = Target {
-            family: Family::Tiled,
+            family: Family::Tiled(Buffering::Double),
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),

@@ -31,7 +31,7 @@ const MOST_BYTES: u64 = 512 << 20;
 /// Bytes of the device that kept tables take at most: adapters on the processor read a copy of each in turn.
 pub(super) fn most_bytes(target: &Target) -> u64 {
     match target.family {
-        Family::Tiled => MOST_BYTES,
+        Family::Tiled(_) => MOST_BYTES,
         Family::Subgroup(_) => MOST_BYTES + target.max_binding_bytes.min(MOST_BYTES),
     }
 }
@@ -355,11 +355,11 @@ impl KeptSynthesis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Family;
     use crate::ops::winograd::Filtering;
+    use crate::ops::{Buffering, Family};
 
     const TARGET: Target = Target {
-        family: Family::Tiled,
+        family: Family::Tiled(Buffering::Double),
         workspace_bytes: 64 << 20,
         max_binding_bytes: 128 << 20,
         filtering: Filtering::Chosen,

@@ -8,17 +8,50 @@ use crate::windows::Header;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Family {
     /// Workgroup memory and barriers: real GPUs.
-    Tiled,
+    Tiled(Buffering),
     /// Subgroup lanes as pixels, no barriers: adapters that run on the CPU with this many lanes.
     Subgroup(u32),
 }
 
+/// How kernels of the tiled family use workgroup memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Buffering {
+    /// One buffer of at most 16 KiB, which every adapter has: what is next is loaded when the present is done with.
+    Single,
+    /// Two buffers of at most 32 KiB together: what is next is loaded while the present is multiplied.
+    Double,
+}
+
+impl Buffering {
+    /// Bytes of workgroup memory that kernels take at most.
+    pub const fn most_bytes(self) -> u32 {
+        match self {
+            Buffering::Single => 16 << 10,
+            Buffering::Double => 32 << 10,
+        }
+    }
+
+    /// The best for an adapter whose workgroups have so many bytes.
+    pub const fn for_bytes(bytes: u32) -> Self {
+        if bytes >= Buffering::Double.most_bytes() {
+            Buffering::Double
+        } else {
+            Buffering::Single
+        }
+    }
+}
+
 impl Family {
+    /// Whether kernels of the tiled family have two buffers, as a template's variable.
+    pub(super) fn doubled(self) -> u32 {
+        u32::from(self == Family::Tiled(Buffering::Double))
+    }
+
     /// Columns that an invocation takes of rows so many `vec4` wide, where it looks something up once for all of them:
     /// several where lanes load one after the other, which makes looking up dear.
     pub fn columns(self, c4: usize) -> usize {
         match self {
-            Family::Tiled => 1,
+            Family::Tiled(_) => 1,
             Family::Subgroup(lanes) => (c4 / lanes as usize).clamp(1, 4),
         }
     }
@@ -181,5 +214,22 @@ impl Site<'_> {
     /// Header of an index argument.
     pub fn header(&self, index: usize) -> Header {
         self.headers[index].expect("argument is an index buffer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_buffers_need_their_memory() {
+        for (bytes, buffering) in [
+            (16 << 10, Buffering::Single),
+            ((32 << 10) - 1, Buffering::Single),
+            (32 << 10, Buffering::Double),
+            (64 << 10, Buffering::Double),
+        ] {
+            assert_eq!(Buffering::for_bytes(bytes), buffering, "{bytes}");
+        }
     }
 }

@@ -10,7 +10,7 @@ pub mod conv2d;
 pub mod copy;
 pub mod elementwise;
 pub mod epilogue;
-mod gemm;
+pub mod gemm;
 pub mod kernel;
 pub mod labels;
 pub mod loss;
@@ -30,7 +30,7 @@ use crate::graph::autodiff::Backward;
 use crate::graph::plan::Target;
 use crate::graph::{Graph, Ty, ValueId};
 use crate::windows::Header;
-pub use kernel::{Binding, Dispatch, Family, Kernel, Site};
+pub use kernel::{Binding, Buffering, Dispatch, Family, Kernel, Site};
 pub use tensor::Tensor;
 pub use texels::Texels;
 
@@ -287,6 +287,7 @@ ops! {
     elementwise::AddUpsampled,
     elementwise::FoldSamples,
     elementwise::Scale,
+    gemm::Product,
     labels::LabelRows,
     labels::LabelRowsGrad,
     labels::Lookup,

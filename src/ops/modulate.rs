@@ -12,7 +12,7 @@
 mod grad;
 mod kept;
 
-use super::gemm::Block;
+use super::gemm::{Block, Parts};
 use super::norm::EpsRule;
 use super::*;
 use crate::graph::Shape;
@@ -75,6 +75,8 @@ struct Workspace {
     pass: usize,
     /// Taps of the kernel.
     taps: usize,
+    /// Rows of hidden channels that there could be.
+    rows: usize,
 }
 
 /// Most chunks of the windows that show one of `lower` rows at one of so many taps.
@@ -117,6 +119,7 @@ impl Workspace {
             block4: c4.div_ceil(c4.div_ceil(widest)),
             pass,
             taps,
+            rows: worst[3] as usize,
         }
     }
 
@@ -266,7 +269,7 @@ impl Modulate {
 /// Pixels that an invocation takes, with the statistics of its columns read once.
 fn pixels(family: Family) -> usize {
     match family {
-        Family::Tiled => 4,
+        Family::Tiled(_) => 4,
         Family::Subgroup(_) => 16,
     }
 }
@@ -318,6 +321,7 @@ fn gemm_block(
         taps: pass,
         all_taps: header[2] as usize,
         rows: header[3] as usize,
+        most_rows: space.rows,
         inner4: weight.w / 4,
         c4: weight.c4(),
         from4: block.0,
@@ -345,8 +349,8 @@ fn rows_of_block(
             gemm_block(site, &header, weight, block, place, space, pass)
         };
         [
-            gemm(0).products(Input(1), Input(2), Scratch(0)),
-            gemm(block.1).products(Input(1), Input(4), Scratch(0)),
+            gemm(0).products([Input(1), Input(2)], Scratch(0)),
+            gemm(block.1).products([Input(1), Input(4)], Scratch(0)),
             table(pass),
         ]
     };

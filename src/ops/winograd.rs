@@ -8,7 +8,7 @@ mod lower;
 mod transforms;
 
 use super::epilogue::Epilogue;
-use super::gemm::Block;
+use super::gemm::{Block, Parts};
 use super::*;
 use crate::graph::Shape;
 use crate::{Error, Result};
@@ -173,6 +173,7 @@ impl Tiling {
             taps: (0, area(self.tile)),
             all_taps: area(self.tile),
             rows: tiles,
+            most_rows: tiles,
             inner4: self.x.c4(),
             c4: self.y.c4(),
             from4: 0,
@@ -289,7 +290,7 @@ impl Operation for WinogradConv {
             let block = tiling.block(round.1, site.family);
             [
                 tiling.input(round, site.family, v),
-                block.products(v, Binding::Input(1), m),
+                block.products([v, Binding::Input(1)], m),
                 output(round),
             ]
         });
@@ -372,23 +373,35 @@ impl Operation for WinogradFiltersGrad {
         let tiling = self.tiling(site.inputs);
         let (c4, rows) = (tiling.y.c4(), site.output(0).w);
         let [v, d, du] = [0, 1, 2].map(Binding::Scratch);
+        let du_words = area(self.tile) * rows * c4 * 4;
+        let round = tiling.round(site.workspace_bytes);
+        let room = Parts {
+            scratch: Binding::Scratch(3),
+            words: tiling
+                .block(round, site.family)
+                .parts_words(false, site.workspace_bytes / 4),
+        };
         let rounds = tiling.rounds(site.workspace_bytes).flat_map(|round| {
             let block = tiling.block(round.1, site.family);
-            [
+            let transforms = [
                 tiling.input(round, site.family, v),
                 tiling
                     .transform("output_grad", tiling.y, 0, round)
                     .bind(&[Binding::Input(1), d]),
-                block.weight_grad(v, d, du, round.0 > 0),
-            ]
+            ];
+            let products = block.weight_grad([v, d], du, round.0 > 0, room);
+            transforms.into_iter().chain(products)
         });
         let filters = dispatch("filters_grad", self.tile, rows, c4)
             .params(&[0, rows, 0, 0, 0, 0, 0])
             .bind(&[du, Binding::Output(0)]);
-        let round = tiling.round(site.workspace_bytes);
         let [of_x, of_y] = [tiling.x, tiling.y].map(|s| tiling.words(round, s.c4()));
+        let mut scratch = vec![of_x, of_y, du_words];
+        if room.words > 0 {
+            scratch.push(room.words);
+        }
         Kernel {
-            scratch: vec![of_x, of_y, area(self.tile) * rows * c4 * 4],
+            scratch,
             dispatches: rounds.chain([filters]).collect(),
         }
     }

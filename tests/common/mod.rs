@@ -8,23 +8,34 @@ use spadework::gpu::{Executor, Gpu, Store};
 use spadework::graph::plan::{Plan, Target};
 use spadework::graph::{Graph, Ty};
 use spadework::ops::winograd::Filtering;
-use spadework::ops::{Case, CaseInput, Family, Tensor};
+use spadework::ops::{Buffering, Case, CaseInput, Family, Tensor};
 use spadework::windows::IdMap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
-/// The adapter under test in both kernel families (on an adapter that cannot run the subgroup family, one).
+/// The adapter under test in both kernel families (on an adapter that cannot run the subgroup family, one), the tiled one
+/// as ordinary cards run it.
 pub fn gpus() -> &'static [Arc<Gpu>] {
     static GPUS: OnceLock<Vec<Arc<Gpu>>> = OnceLock::new();
     GPUS.get_or_init(|| {
         let gpu = Gpu::open(None).expect("these tests need an adapter");
         let mut gpus = vec![gpu.clone()];
-        if gpu.family != Family::Tiled {
-            let (device, queue) = (gpu.device.clone(), gpu.queue.clone());
-            gpus.push(Gpu::with_family(device, queue, Family::Tiled));
+        if !matches!(gpu.family, Family::Tiled(_)) {
+            gpus.push(tiled(&gpu, Buffering::Double));
         }
         gpus
     })
+}
+
+fn tiled(gpu: &Gpu, buffering: Buffering) -> Arc<Gpu> {
+    let (device, queue) = (gpu.device.clone(), gpu.queue.clone());
+    Gpu::with_family(device, queue, Family::Tiled(buffering))
+}
+
+/// Those of [`gpus`], and the first with the tiled kernels for the least workgroup memory.
+pub fn gpus_and_bufferings() -> Vec<Arc<Gpu>> {
+    let single = tiled(&gpus()[0], Buffering::Single);
+    gpus().iter().cloned().chain([single]).collect()
 }
 
 /// Those of [`gpus`], and the first with every convolution of 3x3 filters and stride 1 done by Winograd's, in tiles of

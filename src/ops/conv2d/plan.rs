@@ -84,7 +84,7 @@ impl Geometry {
         let row_tiles = rows4.div_ceil(tile.rows4);
         let column_tiles = self.y.c4().div_ceil(tile.columns);
         let (wanted, least) = match family {
-            Family::Tiled => (GPU_WORKGROUPS, LEAST_SHARE),
+            Family::Tiled(_) => (GPU_WORKGROUPS, LEAST_SHARE),
             Family::Subgroup(_) => (CPU_WORKGROUPS, LEAST_SHARE / 4),
         };
         let pixels = self.y.rows();
@@ -153,7 +153,7 @@ fn through_tile(
             };
             ("conv2d_subgroup", Some(lanes as usize), quads, per_lane)
         }
-        Family::Tiled => {
+        Family::Tiled(_) => {
             let (columns, per_invocation) = match c4 {
                 1..=4 => (4, 2),
                 _ if pixels <= 4096 => (16, 4),
@@ -192,8 +192,8 @@ impl WeightTile {
             is_swapped: false,
         };
         match family {
-            Family::Tiled if c4 <= 4 => tile(64, 4, 8),
-            Family::Tiled => tile(32, 16, 16),
+            Family::Tiled(_) if c4 <= 4 => tile(64, 4, 8),
+            Family::Tiled(_) => tile(32, 16, 16),
             Family::Subgroup(lanes) if c4 < lanes as usize => {
                 let along = if c4 == 1 { 1 } else { 4 };
                 Self {
@@ -213,7 +213,7 @@ impl WeightTile {
 
     fn dispatch(&self, x: Texels, d: Texels) -> Dispatch {
         match self.family {
-            Family::Tiled => Dispatch::new("conv2d_weight_tiled", "weight_grad")
+            Family::Tiled(_) => Dispatch::new("conv2d_weight_tiled", "weight_grad")
                 .define("columns", self.columns as u32)
                 .define("vectors", (self.rows4 * self.columns / 256) as u32)
                 .define("chunk", self.chunk as u32)

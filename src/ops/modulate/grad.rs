@@ -32,7 +32,7 @@ impl ModulateGrad {
         for pass in space.passes() {
             let gamma = gemm_block(site, &header, weight, block, [block.1, 0], space, pass);
             dispatches.extend([
-                gamma.products(Input(5), Input(6), Scratch(0)),
+                gamma.products([Input(5), Input(6)], Scratch(0)),
                 table_dispatch(site, space, block, pass, [9, weight.c4()], &[Input(7)])
                     .bind(&[Input(9), Scratch(1)]),
             ]);
@@ -71,6 +71,11 @@ impl ModulateGrad {
                 .param(tiles)
                 .param(block.0),
         ]);
+        // By then nobody reads the partial sums of pixels and windows.
+        let room = Parts {
+            scratch: Scratch(2),
+            words: space.partial,
+        };
         for pass in space.passes() {
             let gemm = |at4| gemm_block(site, &header, weight, block, [width, at4], space, pass);
             let lower = header[3] as usize;
@@ -83,12 +88,14 @@ impl ModulateGrad {
                 [pass.0 * lower, pass.1 * lower],
                 chunks,
             ));
-            dispatches.extend([
-                gemm(0).weight_grad(Input(5), Scratch(0), Output(2), false),
-                gemm(block.1).weight_grad(Input(5), Scratch(0), Output(4), false),
-                gemm(0).row_grad(Scratch(0), Input(6), Output(1), !is_first),
-                gemm(block.1).row_grad(Scratch(0), Input(8), Output(1), true),
-            ]);
+            let (a, d) = (Input(5), Scratch(0));
+            for (at4, w, dw, is_further) in [
+                (0, Input(6), Output(2), !is_first),
+                (block.1, Input(8), Output(4), true),
+            ] {
+                dispatches.extend(gemm(at4).weight_grad([a, d], dw, false, room));
+                dispatches.extend(gemm(at4).row_grad([d, w], Output(1), is_further, room));
+            }
         }
         dispatches
     }
@@ -119,7 +126,7 @@ fn taps(
         Texels::array(Scratch(1), windows * width).reserve(Texels::layers_of_words(space.table));
     match site.family {
         Family::Subgroup(_) => vec![dispatch("taps", rows[1], &[of_windows], Scratch(0))],
-        Family::Tiled => {
+        Family::Tiled(_) => {
             let of_chunks = Texels::array(Scratch(2), chunks * width);
             vec![
                 dispatch("taps_chunk", chunks, &[of_windows], Scratch(2)),

@@ -145,7 +145,7 @@ mod tests {
     use crate::graph::Ty;
     use crate::graph::lower::lower;
     use crate::ops::epilogue::Epilogue;
-    use crate::ops::{Op, Tensor};
+    use crate::ops::{Buffering, Op, Tensor};
     use std::collections::HashMap;
 
     fn target(filtering: Filtering) -> Target {
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(chosen([1, 1, 1], [512, 512], map(32)), None);
         assert_eq!(chosen([3, 3, 2], [512, 512], map(32)), None);
         let tiled = Target {
-            family: Family::Tiled,
+            family: Family::Tiled(Buffering::Double),
             ..target(Filtering::Chosen)
         };
         assert_eq!(tile(&tiled, [3, 3, 1], [512, 512], map(32)), None);
