@@ -33,8 +33,12 @@ struct Params {
 {% set grad = entry == "input_grad" %}
 {% set groups = 256 // columns %}
 {% set tile = groups * pixels %}
-var<workgroup> xs: array<vec4<f32>, {{ 4 * tile }}>; // [part of depth][pixel]
-var<workgroup> ws: array<vec4<f32>, {{ 16 * columns }}>; // [part of depth][row of four][column]
+{# Two vectors more: what neighbours write in one go, of four parts each, lies in different banks. #}
+{% set x_row = tile + 2 %}
+{% set w_row = 4 * columns + 2 %}
+{% set loads = 4 * tile // 256 %}
+var<workgroup> xs: array<vec4<f32>, {{ (1 + doubled) * 4 * x_row }}>; // [part of depth][pixel]
+var<workgroup> ws: array<vec4<f32>, {{ (1 + doubled) * 4 * w_row }}>; // [part of depth][row of four][column]
 
 @compute @workgroup_size(256)
 fn {{ entry }}(
@@ -57,74 +61,132 @@ fn {{ entry }}(
     let first_x = {{ "(phase_x + p.pad) % step" if grad else "0u" }};
     let taps_y = (p.kernel_h - min(first_y, p.kernel_h) + step - 1u) / step;
     let taps_x = (p.kernel_w - min(first_x, p.kernel_w) + step - 1u) / step;
-    let total = taps_y * taps_x * p.depth;
+    let depth = p.depth;
+    let src_h = p.src_h;
+    let src_w = p.src_w;
+    let chunks = (taps_y * taps_x * depth + 3u) / 4u;
 
-    // The pixel this invocation loads, and the first part of the depth.
-    let own = first + local % {{ tile }}u;
-    let own_part = local / {{ tile }}u;
-    let gy = own / grid_w % max(grid_h, 1u);
-    let gx = own % grid_w;
-    let image = own / grid_w / max(grid_h, 1u);
-    let column = local % {{ columns }}u;
-    let group = local / {{ columns }}u;
+    // Neighbours form squares, so that they share what they read.
+{% set side = [columns, 8] | min %}
+    let column = local / {{ side * groups }}u * {{ side }}u + local % {{ side }}u;
+    let group = local / {{ side }}u % {{ groups }}u;
+
+    // The part of the depth that this invocation loads, and the first tap it belongs to; then the pixels,
+    let own = local % 4u;
+    var part = own;
+    var tap_y = 0u;
+    var tap_x = 0u;
+{% for i in range(loads) %}
+    let pixel{{ i }} = first + local / 4u + {{ i * 64 }}u;
+    let image{{ i }} = pixel{{ i }} / grid_w / max(grid_h, 1u) * src_h;
+{% if grad %}
+    let at_x{{ i }} = i32(pixel{{ i }} % grid_w) + i32((phase_x + p.pad - first_x) / step);
+    let in_y{{ i }} = i32(pixel{{ i }} / grid_w % max(grid_h, 1u)) + i32((phase_y + p.pad - first_y) / step);
+{% else %}
+    let at_x{{ i }} = i32(pixel{{ i }} % grid_w * p.stride) - i32(p.pad);
+    let in_y{{ i }} = i32(pixel{{ i }} / grid_w % max(grid_h, 1u) * p.stride) - i32(p.pad);
+{% endif %}
+    // Far outside, where there is no pixel.
+    let at_y{{ i }} = select(-0x40000000, in_y{{ i }}, pixel{{ i }} < pixels);
+    var x{{ i }} = vec4<f32>();
+{% endfor %}
+    // and the row of four and the column of the weight.
+    let w_column = local / 4u % {{ columns }}u;
+    let w_lane = local / {{ 4 * columns }}u;
+    let from_column = min(first_column + w_column, p.dst_c4 - 1u);
+    var w0 = vec4<f32>();
 {% for i in range(pixels) %}
     var sum{{ i }} = vec4<f32>();
 {% endfor %}
+{# Finds the tap of a part of the depth that has moved on. #}
+{% macro settle() %}
+        while part >= depth {
+            part -= depth;
+            tap_x++;
+            if tap_x >= taps_x {
+                tap_x = 0u;
+                tap_y++;
+            }
+        }
+{% endmacro %}
+{% macro load() %}
+{% for i in range(loads) %}
+        x{{ i }} = vec4<f32>();
+        let y{{ i }} = u32(at_y{{ i }} {{ "-" if grad else "+" }} i32(tap_y));
+        let z{{ i }} = u32(at_x{{ i }} {{ "-" if grad else "+" }} i32(tap_x));
+        if tap_y < taps_y && y{{ i }} < src_h && z{{ i }} < src_w {
+            x{{ i }} = x[((image{{ i }} + y{{ i }}) * src_w + z{{ i }}) * depth + part];
+        }
+{% endfor %}
+        w0 = vec4<f32>();
+        if tap_y < taps_y{{ " && w_lane < 4u" if columns < 16 }} {
+            let panel = ((first_y + tap_y * step) * p.kernel_w + first_x + tap_x * step) * p.panel_rows;
+{% if grad %}
+            w0 = w[(panel + from_column * 4u + w_lane) * p.panel_c4 + part];
+{% else %}
+            w0 = w[(panel + part * 4u + w_lane) * p.panel_c4 + from_column];
+{% endif %}
+        }
+{% endmacro %}
+{% macro store(buffer) %}
+{% for i in range(loads) %}
+        xs[({{ buffer }} * 4u + own) * {{ x_row }}u + local / 4u + {{ i * 64 }}u] = x{{ i }};
+{% endfor %}
+        {{ "if w_lane < 4u " if columns < 16 }}{
+            ws[({{ buffer }} * 4u + own) * {{ w_row }}u + w_lane * {{ columns }}u + w_column] = w0;
+        }
+{% endmacro %}
 
-    for (var chunk = 0u; chunk < total; chunk += 4u) {
-        for (var i = 0u; i < {{ 4 * tile // 256 }}u; i++) {
-            let part = own_part + i * {{ 256 // tile }}u;
-            let at = chunk + part;
-            let tap = at / p.depth;
-            let ky = first_y + tap / max(taps_x, 1u) * step;
-            let kx = first_x + tap % max(taps_x, 1u) * step;
-{% if grad %}
-            let sy = i32(gy) + i32(phase_y + p.pad - ky) / i32(step);
-            let sx = i32(gx) + i32(phase_x + p.pad - kx) / i32(step);
-{% else %}
-            let sy = i32(gy * p.stride + ky) - i32(p.pad);
-            let sx = i32(gx * p.stride + kx) - i32(p.pad);
+{{ settle() }}
+{% if doubled %}
+    // The next chunk is on its way while the present one is multiplied, so each has one barrier.
+    if chunks > 0u {
+{{ load() }}
+{{ store("0u") }}
+    }
+    workgroupBarrier();
 {% endif %}
-            var value = vec4<f32>();
-            if own < pixels && at < total && u32(sy) < p.src_h && u32(sx) < p.src_w {
-                value = x[((image * p.src_h + u32(sy)) * p.src_w + u32(sx)) * p.depth + at % p.depth];
-            }
-            xs[part * {{ tile }}u + local % {{ tile }}u] = value;
-        }
-        if local < {{ 16 * columns }}u {
-            let at = chunk + local / {{ 4 * columns }}u;
-            let lane = local / {{ columns }}u % 4u;
-            let tap = at / p.depth;
-            let ky = first_y + tap / max(taps_x, 1u) * step;
-            let kx = first_x + tap % max(taps_x, 1u) * step;
-            let panel = (ky * p.kernel_w + kx) * p.panel_rows;
-            var value = vec4<f32>();
-            if at < total && first_column + column < p.dst_c4 {
-{% if grad %}
-                value = w[(panel + (first_column + column) * 4u + lane) * p.panel_c4 + at % p.depth];
+    for (var chunk = 0u; chunk < chunks; chunk++) {
+{% if doubled %}
+        let buffer = chunk % 2u;
+        part += 4u;
+{{ settle() }}
+{{ load() }}
 {% else %}
-                value = w[(panel + at % p.depth * 4u + lane) * p.panel_c4 + first_column + column];
-{% endif %}
-            }
-            ws[local] = value;
-        }
+        let buffer = 0u;
+{{ load() }}
+        part += 4u;
+{{ settle() }}
         workgroupBarrier();
-{% for part in range(4) %}
+{{ store("0u") }}
+        workgroupBarrier();
+{% endif %}
+        let x_tile = buffer * {{ 4 * x_row }}u + group;
+        let w_tile = buffer * {{ 4 * w_row }}u + column;
+{% for k in range(4) %}
         {
 {% for c in range(4) %}
-            let w{{ c }} = ws[{{ (part * 4 + c) * columns }}u + column];
+            let row{{ c }} = ws[w_tile + {{ k * w_row + c * columns }}u];
 {% endfor %}
 {% for i in range(pixels) %}
-            let x{{ i }} = xs[{{ part * tile + i * groups }}u + group];
+            let from{{ i }} = xs[x_tile + {{ k * x_row + i * groups }}u];
+            // Term by term, so that each is one fused operation.
 {% if grad %}
-            sum{{ i }} += vec4<f32>(dot(x{{ i }}, w0), dot(x{{ i }}, w1), dot(x{{ i }}, w2), dot(x{{ i }}, w3));
+            sum{{ i }} = vec4<f32>(
+{% for c in range(4) %}
+                sum{{ i }}[{{ c }}]{% for s in range(4) %} + from{{ i }}[{{ s }}] * row{{ c }}[{{ s }}]{% endfor %},
+{% endfor %}
+            );
 {% else %}
-            sum{{ i }} += x{{ i }}.x * w0 + x{{ i }}.y * w1 + x{{ i }}.z * w2 + x{{ i }}.w * w3;
+            sum{{ i }} = sum{{ i }}{% for s in range(4) %} + from{{ i }}[{{ s }}] * row{{ s }}{% endfor %};
 {% endif %}
 {% endfor %}
         }
 {% endfor %}
+{% if doubled %}
+{{ store("(1u - buffer)") }}
         workgroupBarrier();
+{% endif %}
     }
 
     if first_column + column < p.dst_c4 {

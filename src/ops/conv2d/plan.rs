@@ -52,6 +52,7 @@ impl Geometry {
         let dispatch = match lanes {
             None => dispatch
                 .define("columns", width as u32)
+                .define("doubled", family.doubled())
                 .bind(&[Binding::Input(0), Binding::Input(1)]),
             Some(lanes) => dispatch
                 .define("quads", width as u32)
@@ -217,6 +218,7 @@ impl WeightTile {
                 .define("columns", self.columns as u32)
                 .define("vectors", (self.rows4 * self.columns / 256) as u32)
                 .define("chunk", self.chunk as u32)
+                .define("doubled", self.family.doubled())
                 .bind(&[x.source, d.source]),
             Family::Subgroup(lanes) => Dispatch::new("conv2d_weight_subgroup", "weight_grad")
                 .define("across", self.across as u32)
