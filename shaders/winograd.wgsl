@@ -1,19 +1,20 @@
 // Transforms of Winograd's convolutions F({{ m }}x{{ m }}, 3x3): tiles of {{ m }}x{{ m }} results become {{ m + 2 }}x{{ m + 2 }} numbers that are multiplied one
-// by one, as so many products of matrices. An invocation owns four channels of a tile or of a row of filters.
+// by one, as so many products of matrices. An invocation owns {{ lanes }} channels of a tile or of a row of filters.
 //   filters        u = G w Gt
 //   mirrored       the same for the filters that the gradient of the input meets: turned round, channels exchanged;
-//                  an invocation owns four channels of both kinds
+//                  an invocation owns {{ lanes }} channels of both kinds
 //   filters_grad   dw = Gt du G
 //   input          v = Bt x B, where x has two pixels more each way than the tile; outside the image it is zero
 //   output         y = At m A, then the epilogue
 //   output_grad    d = A dy At
 // u, v, m and d hold the {{ (m + 2) * (m + 2) }} numbers apart, one matrix each: rows of tiles or input channels, columns of channels.
 {% from "texels.wgsl" import texels %}
+{% set vector = "vec" ~ lanes ~ "<f32>" %}
 {% include "prelude.wgsl" %}
 
 struct Params {
     items: u32,
-    columns: u32,   // vectors of channels of a row
+    columns: u32,   // vectors of {{ lanes }} channels of a row
     first: u32,     // tiles before the first of this dispatch
     tiles: u32,     // tiles of this dispatch, or rows of filters
     grid_h: u32,    // tiles down and across an image
@@ -55,8 +56,8 @@ struct Params {
 {% if entry == "input" and copied %}
 {{ texels("x", 1) }}
 {% else %}
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-fn x_at(i: u32) -> vec4<f32> {
+@group(0) @binding(1) var<storage, read> x: array<{{ vector }}>;
+fn x_at(i: u32) -> {{ vector }} {
     return x[i];
 }
 {% endif %}
@@ -64,7 +65,7 @@ fn x_at(i: u32) -> vec4<f32> {
 {% set sources = 1 %}
 {% include "epilogue.wgsl" %}
 {% else %}
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<{{ vector }}>;
 {% endif %}
 
 @compute @workgroup_size(64)
@@ -91,23 +92,23 @@ fn {{ entry }}(
 {% endfor %}
 {% endfor %}
 {% elif entry == "mirrored" %}
-    // Rows of the result are the output channels of the filters, four of them here; `columns` their input channels.
-    let outputs4 = p.tiles / 4u;
-    let filter_rows = p.columns * 4u;
+    // Rows of the result are the output channels of the filters, {{ lanes }} of them here; `columns` their input channels.
+    let outputs = p.tiles / {{ lanes }}u;
+    let filter_rows = p.columns * {{ lanes }}u;
 {% for tap in range(9) %}
-{% for r in range(4) %}
-    let f{{ tap }}_{{ r }} = x[({{ 8 - tap }}u * filter_rows + column * 4u + {{ r }}u) * outputs4 + row];
+{% for r in range(lanes) %}
+    let f{{ tap }}_{{ r }} = x[({{ 8 - tap }}u * filter_rows + column * {{ lanes }}u + {{ r }}u) * outputs + row];
 {% endfor %}
 {% endfor %}
-{% for s in range(4) %}
+{% for s in range(lanes) %}
     {
 {% for ky in range(3) %}
 {% for kx in range(3) %}
-    let w{{ ky }}_{{ kx }} = vec4<f32>({% for r in range(4) %}f{{ ky * 3 + kx }}_{{ r }}[{{ s }}]{{ ", " if not loop.last }}{% endfor %});
+    let w{{ ky }}_{{ kx }} = {{ vector }}({% for r in range(lanes) %}f{{ ky * 3 + kx }}_{{ r }}[{{ s }}]{{ ", " if not loop.last }}{% endfor %});
 {% endfor %}
 {% endfor %}
 {{ both(g, false, "u", "w", 3) }}
-    let to = (row * 4u + {{ s }}u) * p.columns + column;
+    let to = (row * {{ lanes }}u + {{ s }}u) * p.columns + column;
 {% for j in range(t) %}
 {% for k in range(t) %}
     y[to + {{ j * t + k }}u * matrix] = u{{ j }}_{{ k }};
@@ -166,7 +167,7 @@ fn {{ entry }}(
     let line{{ j }} = (image * image_h + min(y{{ j }}, image_h - 1u)) * image_w;
 {% for k in range(size) %}
     // Not `&&`: it would branch.
-    let d{{ j }}_{{ k }} = select(vec4<f32>(), x_at((line{{ j }} + min(x{{ k }}, image_w - 1u)) * columns + column), (y{{ j }} < image_h) & (x{{ k }} < image_w));
+    let d{{ j }}_{{ k }} = select({{ vector }}(), x_at((line{{ j }} + min(x{{ k }}, image_w - 1u)) * columns + column), (y{{ j }} < image_h) & (x{{ k }} < image_w));
 {% endfor %}
 {% endfor %}
 {{ both(bt, false, "v", "d", t) if entry == "input" else both(at, true, "v", "d", m) }}

@@ -21,9 +21,27 @@ fn area(tile: usize) -> usize {
     (tile + 2) * (tile + 2)
 }
 
-fn dispatch(entry: &'static str, tile: usize, rows: usize, columns: usize) -> Dispatch {
+/// Channels that an invocation transforms. Tiles of four times so many are 72 to 144 numbers, all needed at once: few GPUs
+/// have registers for the latter, while lanes of a processor load vectors of four best.
+fn lanes(family: Family) -> usize {
+    match family {
+        Family::Tiled(_) => 2,
+        Family::Subgroup(_) => 4,
+    }
+}
+
+/// A transform of so many rows of so many `vec4` of channels.
+fn dispatch(
+    entry: &'static str,
+    tile: usize,
+    family: Family,
+    [rows, columns4]: [usize; 2],
+) -> Dispatch {
+    let lanes = lanes(family);
+    let columns = columns4 * 4 / lanes;
     Dispatch::new("winograd", entry)
         .define("m", tile as u32)
+        .define("lanes", lanes as u32)
         .items(rows * columns)
         .param(columns)
 }
@@ -68,9 +86,9 @@ impl Operation for WinogradFilters {
         let u = site.output(0);
         let (entry, groups) = match self.mirrored {
             None => ("filters", u.w),
-            Some(_) => ("mirrored", u.w / 4),
+            Some(_) => ("mirrored", u.w / lanes(site.family)),
         };
-        dispatch(entry, self.tile, groups, u.c4())
+        dispatch(entry, self.tile, site.family, [groups, u.c4()])
             .params(&[0, u.w, 0, 0, 0, 0, 0])
             .bind(&[Binding::Input(0), Binding::Output(0)])
             .into()
@@ -150,18 +168,18 @@ impl Tiling {
     fn transform(
         &self,
         entry: &'static str,
-        image: Shape,
-        pad: usize,
+        family: Family,
+        (image, pad): (Shape, usize),
         (first, tiles): (usize, usize),
     ) -> Dispatch {
         let [grid_h, grid_w] = self.grid();
-        dispatch(entry, self.tile, tiles, image.c4())
+        dispatch(entry, self.tile, family, [tiles, image.c4()])
             .params(&[first, tiles, grid_h, grid_w, image.h, image.w, pad])
     }
 
     /// Tiles overlap, so an element is read more than twice on average where tiles are four wide.
     fn input(&self, round: (usize, usize), family: Family, to: Binding) -> Dispatch {
-        self.transform("input", self.x, self.pad, round)
+        self.transform("input", family, (self.x, self.pad), round)
             .bind_arrays(family, &[Texels::array(Binding::Input(0), self.x.vec4s())])
             .bind(&[to])
     }
@@ -273,7 +291,7 @@ impl Operation for WinogradConv {
         let [v, m] = [0, 1].map(Binding::Scratch);
         let output = |round| {
             let output = tiling
-                .transform("output", tiling.y, 0, round)
+                .transform("output", site.family, (tiling.y, 0), round)
                 .define("bias", u32::from(has_bias))
                 .define("residual", u32::from(self.epilogue.residual))
                 .define("divided", u32::from(self.epilogue.divided))
@@ -282,7 +300,7 @@ impl Operation for WinogradConv {
                 .bind(&[2, 3, 4].map(Binding::Input)[..arguments])
                 .bind(&[Binding::Output(0)]);
             match self.epilogue.residual {
-                true => output.param(self.epilogue.residual4(site.inputs)),
+                true => output.param(self.epilogue.residual4(site.inputs) * 4 / lanes(site.family)),
                 false => output,
             }
         };
@@ -386,13 +404,13 @@ impl Operation for WinogradFiltersGrad {
             let transforms = [
                 tiling.input(round, site.family, v),
                 tiling
-                    .transform("output_grad", tiling.y, 0, round)
+                    .transform("output_grad", site.family, (tiling.y, 0), round)
                     .bind(&[Binding::Input(1), d]),
             ];
             let products = block.weight_grad([v, d], du, round.0 > 0, room);
             transforms.into_iter().chain(products)
         });
-        let filters = dispatch("filters_grad", self.tile, rows, c4)
+        let filters = dispatch("filters_grad", self.tile, site.family, [rows, c4])
             .params(&[0, rows, 0, 0, 0, 0, 0])
             .bind(&[du, Binding::Output(0)]);
         let [of_x, of_y] = [tiling.x, tiling.y].map(|s| tiling.words(round, s.c4()));

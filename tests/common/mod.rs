@@ -38,11 +38,13 @@ pub fn gpus_and_bufferings() -> Vec<Arc<Gpu>> {
     gpus().iter().cloned().chain([single]).collect()
 }
 
-/// Those of [`gpus`], and the first with every convolution of 3x3 filters and stride 1 done by Winograd's, in tiles of
-/// either size.
+/// Those of [`gpus`], and with every convolution of 3x3 filters and stride 1 done by Winograd's: the first in tiles of
+/// either size, the last in those of four.
 pub fn gpus_and_filterings() -> Vec<Arc<Gpu>> {
-    let tiled = [2, 4].map(|tile| gpus()[0].with_filtering(Filtering::Always(tile)));
-    gpus().iter().cloned().chain(tiled).collect()
+    let gpus = gpus();
+    let filtering = [(0, 2), (0, 4), (gpus.len() - 1, 4)]
+        .map(|(i, tile)| gpus[i].with_filtering(Filtering::Always(tile)));
+    gpus.iter().cloned().chain(filtering).collect()
 }
 
 /// Reproducible numbers, uniform in [0, 1).
