@@ -221,6 +221,11 @@ fn kernels_are_measured_by_name() {
             assert!(line[rate].as_f64().unwrap() > 0.0, "{line}");
         }
     }
+    let lines = measured("kernels product_row_grad --of products");
+    assert_eq!(lines.as_array().unwrap().len(), 4);
+    for line in lines.as_array().unwrap() {
+        assert!(line["of_arithmetic"].as_f64().unwrap() > 0.0, "{line}");
+    }
     let line = "bench kernels bake --of layers";
     refused(line, 2, &["no operation's name contains `bake`"]);
     let line = "bench train --preset tiny --crop-size 32";

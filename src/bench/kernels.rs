@@ -17,6 +17,7 @@ use crate::graph::{Graph, Shape, Ty};
 use crate::model::Inputs;
 use crate::model::cost::{synthesis_plan, training_plans};
 use crate::ops::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
+use crate::ops::gemm::{Kind, Product};
 use crate::ops::{Buffering, Case, CaseInput, Family, Kernel, Op, all_cases};
 use crate::windows::IdMap;
 
@@ -27,6 +28,20 @@ pub const LAYERS: [[usize; 3]; 4] = [
     [512, 256, 32],
     [64, 64, 128],
 ];
+/// Taps, rows, input and output channels of a SPADE layer's products: hidden channels are 128, rows the distinct windows of
+/// a picture of COCO-Stuff at 16, 64 and 256 pixels a side, and of several pictures.
+pub const SPADE_PRODUCTS: [[usize; 4]; 4] = [
+    [9, 146, 128, 1024],
+    [9, 532, 128, 256],
+    [9, 1180, 128, 64],
+    [9, 2000, 128, 512],
+];
+/// The same of Winograd's convolutions: tiles of four in one round of the workspace, and of two of a small map.
+pub const TILE_PRODUCTS: [[usize; 4]; 3] = [
+    [36, 455, 512, 512],
+    [36, 910, 256, 256],
+    [16, 64, 1024, 1024],
+];
 /// Replays without a wait between them last about so long, that the wait does not count.
 const ROUND_SECONDS: f64 = 0.02;
 
@@ -36,6 +51,8 @@ const ROUND_SECONDS: f64 = 0.02;
 pub enum Source {
     /// Convolutions of four heavy layers, their input's and their weight's gradient
     Layers,
+    /// The products of matrices inside SPADE layers and Winograd's convolutions
+    Products,
     /// All that the generator does to draw
     Generator,
     /// All that an iteration of training does
@@ -128,6 +145,9 @@ fn subjects(gpu: &Arc<Gpu>, setting: &Setting, selection: &Selection) -> Result<
     if wanted(Source::Layers) {
         subjects.extend(layers());
     }
+    if wanted(Source::Products) {
+        subjects.extend(products());
+    }
     let (model, target) = (setting.model(), gpu.target());
     if wanted(Source::Generator) {
         let inputs = Inputs::synthesis(model, 1, model.latent());
@@ -200,6 +220,24 @@ fn layers() -> Vec<Subject> {
         })
     };
     LAYERS.into_iter().flat_map(of_layer).collect()
+}
+
+fn products() -> Vec<Subject> {
+    let subject = |kind, is_batched, size| {
+        let (op, shapes) = Product { kind, is_batched }.sized(size);
+        Subject {
+            source: Source::Products,
+            op,
+            inputs: shapes.map(|shape| (Ty::Dense(shape), None)).to_vec(),
+        }
+    };
+    let of_layers = SPADE_PRODUCTS.into_iter().flat_map(|size| {
+        [Kind::Rows, Kind::WeightGrad, Kind::RowGrad].map(|kind| subject(kind, false, size))
+    });
+    let of_tiles = TILE_PRODUCTS
+        .into_iter()
+        .flat_map(|size| [Kind::Rows, Kind::WeightGrad].map(|kind| subject(kind, true, size)));
+    of_layers.chain(of_tiles).collect()
 }
 
 /// Every different step of plans, with the window tables of a label map.
@@ -387,6 +425,7 @@ mod tests {
             name: name.map(String::from),
             sources: vec![
                 Source::Layers,
+                Source::Products,
                 Source::Generator,
                 Source::Training,
                 Source::Registry,

@@ -235,6 +235,7 @@ fn time_kernels(args: &Kernels, adapter: Option<&str>) -> Result<()> {
     let gpu = Gpu::open(adapter)?;
     let all = [
         Source::Layers,
+        Source::Products,
         Source::Generator,
         Source::Training,
         Source::Registry,
