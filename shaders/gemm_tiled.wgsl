@@ -131,7 +131,7 @@ fn {{ entry }}(
 {% for u in range(4 if turned_w else w_loads) %}
     var w{{ u }} = vec4<f32>();
 {% endfor %}
-{# Loads the terms of `step`; those beyond the end are zero. #}
+{# Loads the terms of `step`. Beyond the end x repeats its last one, which w, zero there, takes out. #}
 {% macro load(step) %}
 {% if entry == "nt" %}
         let tap_steps = (cols4 + {{ depth // 4 - 1 }}u) / {{ depth // 4 }}u;
@@ -143,19 +143,17 @@ fn {{ entry }}(
 {% if entry == "nn" %}
             let term = ({{ step }}) * {{ depth // 4 }}u + x_term;
             let start = min(term, inner4 - 1u);
-            let is_live = term < inner4;
 {% else %}
             let term = tap_step + x_term;
             let start = tap * rows * p.d_stride + min(term, cols4 - 1u);
-            let is_live = term < cols4;
 {% endif %}
 {% for r in range(4) %}
-            x{{ r }} = select(vec4<f32>(), x[x_line{{ r }} + start], is_live);
+            x{{ r }} = x[x_line{{ r }} + start];
 {% endfor %}
 {% else %}
 {% for u in range(x_loads) %}
             let term{{ u }} = ({{ step }}) * {{ depth }}u + x_term{{ u }};
-            x{{ u }} = select(vec4<f32>(), x[x_at{{ u }} + min(term{{ u }}, rows - 1u) * inner4], term{{ u }} < rows);
+            x{{ u }} = x[x_at{{ u }} + min(term{{ u }}, rows - 1u) * inner4];
 {% endfor %}
 {% endif %}
         }
