@@ -49,26 +49,31 @@ fn tile(
     let fits = |tile: usize| {
         let rows = area(tile) * cin.next_multiple_of(4);
         let columns = cout.div_ceil(4);
-        let layers = Texels::new(Binding::Input(1), rows, columns).layers();
         let bytes = (rows * columns * 16) as u64;
-        bytes <= target.max_binding_bytes && layers <= texels::LAYERS as usize
+        let fits_texels = match target.family {
+            Family::Tiled(_) => true,
+            Family::Subgroup(_) => {
+                let layers = Texels::new(Binding::Input(1), rows, columns).layers();
+                layers <= texels::LAYERS as usize
+            }
+        };
+        bytes <= target.max_binding_bytes && fits_texels
     };
-    let mut tiles = match target.family {
+    let tiles = match target.family {
         Family::Tiled(_) => card_tiles([cin, cout], y.rows()),
         Family::Subgroup(_) => processor_tiles([cin, cout], y.rows()),
     };
-    tiles.find(|&tile| fits(tile))
+    tiles.into_iter().find(|&tile| fits(tile))
 }
 
 /// Tiles that gain on adapters that run on the CPU, best first.
-fn processor_tiles([cin, cout]: [usize; 2], pixels: usize) -> std::vec::IntoIter<usize> {
+fn processor_tiles([cin, cout]: [usize; 2], pixels: usize) -> Vec<usize> {
     let gains = cin.min(cout) >= FEWEST_CHANNELS;
-    let tiles = match pixels {
+    match pixels {
         PIXELS_FOR_FOUR.. if gains => vec![4, 2],
         FEWEST_PIXELS.. if gains => vec![2],
         _ => vec![],
-    };
-    tiles.into_iter()
+    }
 }
 
 /// Operations that a card does while it moves a byte: 33 of an integrated one of 2 TFLOP/s and 60 GB/s, as of many a
@@ -96,12 +101,11 @@ fn gain(m: usize, [cin, cout]: [usize; 2], pixels: usize) -> f64 {
 }
 
 /// Tiles that gain on GPUs, best first.
-fn card_tiles(channels: [usize; 2], pixels: usize) -> std::vec::IntoIter<usize> {
+fn card_tiles(channels: [usize; 2], pixels: usize) -> Vec<usize> {
     let mut gains: Vec<_> = [4, 2].map(|m| (m, gain(m, channels, pixels))).into();
     gains.retain(|&(_, gain)| gain >= LEAST_GAIN);
     gains.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let tiles: Vec<usize> = gains.into_iter().map(|(m, _)| m).collect();
-    tiles.into_iter()
+    gains.into_iter().map(|(m, _)| m).collect()
 }
 
 /// The convolution in another way, where that is faster.
@@ -308,6 +312,11 @@ mod tests {
             Some(2),
             "of 144 MiB in tiles of four"
         );
+        let roomy = Target {
+            max_binding_bytes: 1 << 30,
+            ..tiled
+        };
+        assert_eq!(tile(&roomy, [3, 3, 1], [1024, 1024], map(64)), Some(4));
         let never = target(Filtering::Never);
         assert_eq!(tile(&never, [3, 3, 1], [512, 512], map(32)), None);
     }
