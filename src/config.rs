@@ -56,7 +56,7 @@ const SHARED: [(&str, &str); 5] = [
 ];
 
 /// What may change when a run goes on: how long, how watched, and where its files lie now.
-const CHANGEABLE: [(&str, &str); 21] = [
+const CHANGEABLE: [(&str, &str); 22] = [
     ("optim", "niter"),
     ("optim", "niter_decay"),
     ("train", "display_freq"),
@@ -70,6 +70,7 @@ const CHANGEABLE: [(&str, &str); 21] = [
     ("train", "recalibrate"),
     ("train", "workers"),
     ("train", "memory_limit"),
+    ("train", "accumulate"),
     ("loss", "vgg_weights"),
     ("data", "dir"),
     ("data", "image_dir"),
@@ -222,9 +223,10 @@ impl Config {
         self.train.validate()?;
         let [h0, w0] = self.model.latent();
         let kind = self.model.norm_g.kind;
-        if kind != SpadeNorm::Instance && self.train.batch_size * h0 * w0 < 2 {
+        let together = self.train.batch_size / self.train.accumulate;
+        if kind != SpadeNorm::Instance && together * h0 * w0 < 2 {
             return usage(format!(
-                "batch_size = 1 with a 1x1 latent grid leaves {kind} norm a single value: \
+                "one picture at a time with a 1x1 latent grid leaves {kind} norm a single value: \
                  raise batch_size or crop_size, or lower num_upsampling_layers"
             ));
         }
@@ -232,7 +234,7 @@ impl Config {
         let side = self.model.enc_size.div_ceil(1 << ENCODER_LAYERS);
         let values = match self.model.norm_e.kind {
             NormKind::Instance => side * side,
-            NormKind::Batch | NormKind::SyncBatch => self.train.batch_size * side * side,
+            NormKind::Batch | NormKind::SyncBatch => together * side * side,
             NormKind::Group(_) | NormKind::None => usize::MAX,
         };
         if self.model.use_vae && values < 2 {

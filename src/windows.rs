@@ -63,6 +63,23 @@ impl IdMap {
         Self { n, h, w, ids }
     }
 
+    /// The map cut into so many parts of as many samples each, which must divide it.
+    pub fn parts(&self, count: usize) -> impl Iterator<Item = Self> {
+        assert!(
+            self.n.is_multiple_of(count),
+            "{count} parts of {} samples",
+            self.n
+        );
+        let Self { n, h, w, .. } = *self;
+        let parts = self.ids.chunks_exact((self.ids.len() / count).max(1));
+        parts.map(move |ids| Self {
+            n: n / count,
+            h,
+            w,
+            ids: ids.to_vec(),
+        })
+    }
+
     /// Samples the map to another size by `source = floor(target * in / out)`, the rule for semantic maps inside the
     /// network (image files use pixel centres instead).
     pub fn resize_floor(&self, h: usize, w: usize) -> Self {

@@ -31,6 +31,7 @@ fn training() -> Training {
         betas: (0.0, 0.9),
         ema: Some(0.75),
         batch_size: 2,
+        accumulate: 1,
         vgg_divisor: None,
     }
 }
@@ -106,7 +107,7 @@ fn with_map<T>(
     photos[100] = photo;
     let count = 2 * trainer.training().model.z_dim;
     let noise = noise.map(|seed| normal(seed, "noise", count));
-    let windows = trainer.inputs().tables(map).unwrap();
+    let windows = trainer.tables(map).unwrap();
     let feed = Feed {
         photos: &photos,
         map,

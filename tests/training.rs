@@ -1,12 +1,14 @@
-//! Training as a whole: the networks learn what they are shown, and a step in the middle of it creates nothing on the
-//! device.
+//! Training as a whole: the networks learn what they are shown, a step in the middle of it creates nothing on the device,
+//! and a batch computed in parts makes the update of the whole.
 
 mod common;
 
 use spadework::Error;
-use spadework::config::{LossConfig, ModelConfig};
+use spadework::config::{Bytes, LossConfig, ModelConfig};
 use spadework::gpu::Gpu;
-use spadework::model::{Feed, Keep, Losses, Schedule, Trainer, Training};
+use spadework::model::init::normal;
+use spadework::model::{Feed, Keep, Losses, Room, Schedule, Trainer, Training};
+use spadework::state::HostTensor;
 use spadework::windows::IdMap;
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ struct Pictures {
     photos: Vec<f32>,
 }
 
-fn pictures() -> Pictures {
+fn pictures(side: usize) -> Pictures {
     let colours = [
         [0.8, -0.2, -0.7],
         [-0.6, 0.5, 0.1],
@@ -30,21 +32,21 @@ fn pictures() -> Pictures {
     let mut labels = Vec::new();
     let mut photos = Vec::new();
     for picture in 0..PICTURES {
-        for at in 0..SIDE * SIDE {
-            let (y, x) = (at / SIDE, at % SIDE);
+        for at in 0..side * side {
+            let (y, x) = (at / side, at % side);
             let is_first = if picture % 2 == 0 {
-                x + picture < SIDE / 2
+                x + picture < side / 2
             } else {
-                y < SIDE / 2
+                y < side / 2
             };
             let label = (picture + usize::from(is_first)) % colours.len();
             labels.push(label as u32);
-            let shade = 0.2 * (x as f32 / SIDE as f32 - 0.5);
+            let shade = 0.2 * (x as f32 / side as f32 - 0.5);
             photos.extend(colours[label].map(|c: f32| c + shade));
         }
     }
     Pictures {
-        map: IdMap::from_labels([PICTURES, SIDE, SIDE], &labels, None),
+        map: IdMap::from_labels([PICTURES, side, side], &labels, None),
         photos,
     }
 }
@@ -63,6 +65,7 @@ fn trainer(gpu: &Arc<Gpu>) -> Trainer {
         betas: (0.0, 0.9),
         ema: None,
         batch_size: PICTURES,
+        accumulate: 1,
         vgg_divisor: None,
     };
     let mut trainer = Trainer::new(gpu, training, Keep::Losses).unwrap();
@@ -99,7 +102,7 @@ fn l1(trainer: &Trainer, pictures: &Pictures) -> f64 {
 
 #[test]
 fn four_pictures_are_learned_by_heart() {
-    let (mut trainer, pictures) = (trainer(&common::gpus()[0]), pictures());
+    let (mut trainer, pictures) = (trainer(&common::gpus()[0]), pictures(SIDE));
     let tables = trainer.inputs().tables(&pictures.map).unwrap();
     step(&mut trainer, &pictures, &tables, RATE_D);
     let start = l1(&trainer, &pictures);
@@ -113,7 +116,7 @@ fn four_pictures_are_learned_by_heart() {
 /// Against a discriminator that learns, losses rise and fall with its progress; against one that does not they fall.
 #[test]
 fn losses_fall_before_a_judge_that_stays() {
-    let (mut trainer, pictures) = (trainer(&common::gpus()[0]), pictures());
+    let (mut trainer, pictures) = (trainer(&common::gpus()[0]), pictures(SIDE));
     let tables = trainer.inputs().tables(&pictures.map).unwrap();
     let first = step(&mut trainer, &pictures, &tables, 0.0);
     let mut last = first.clone();
@@ -137,7 +140,7 @@ fn held(trainer: &Trainer) -> Option<(u64, usize)> {
 fn steps_create_nothing_on_the_device() {
     // A device of its own: what other tests create does not count.
     let gpu = Gpu::open(None).unwrap();
-    let (mut trainer, pictures) = (trainer(&gpu), pictures());
+    let (mut trainer, pictures) = (trainer(&gpu), pictures(SIDE));
     let mut mirrored = pictures.map.clone();
     mirrored.ids.reverse();
     let tables = [&pictures.map, &mirrored].map(|map| trainer.inputs().tables(map).unwrap());
@@ -155,7 +158,7 @@ fn steps_create_nothing_on_the_device() {
 #[test]
 fn a_lost_device_is_an_error() {
     let gpu = Gpu::open(None).unwrap();
-    let (mut trainer, pictures) = (trainer(&gpu), pictures());
+    let (mut trainer, pictures) = (trainer(&gpu), pictures(SIDE));
     let tables = trainer.inputs().tables(&pictures.map).unwrap();
     step(&mut trainer, &pictures, &tables, RATE_D);
     gpu.device.destroy();
@@ -171,4 +174,174 @@ fn a_lost_device_is_an_error() {
     };
     let error = trainer.step(&feed, schedule).unwrap_err();
     assert!(matches!(error, Error::Device(_)), "{error}");
+}
+
+/// Of a first grid of one pixel instance norm would leave nothing.
+const WIDE: usize = 64;
+
+/// Networks without a norm over the batch, with styles, whose batches are computed in so many parts.
+fn in_parts(accumulate: usize, keep: Keep, room: Room) -> spadework::Result<Trainer> {
+    let training = Training {
+        model: ModelConfig {
+            label_nc: 4,
+            ngf: 4,
+            ndf: 4,
+            spade_hidden: 8,
+            crop_size: WIDE,
+            use_vae: true,
+            z_dim: 5,
+            enc_size: 128,
+            norm_g: "spectralspadeinstance3x3".parse().unwrap(),
+            ..ModelConfig::default()
+        },
+        loss: LossConfig::default(),
+        betas: (0.5, 0.9),
+        ema: Some(0.5),
+        batch_size: PICTURES,
+        accumulate,
+        vgg_divisor: None,
+    };
+    let mut trainer = Trainer::within(&common::gpus()[0], training, keep, room)?;
+    trainer.initialise(3)?;
+    trainer.start_average()?;
+    Ok(trainer)
+}
+
+fn iterate(trainer: &mut Trainer, photos: &[f32], rate: f64) -> spadework::Result<Losses> {
+    let map = pictures(WIDE).map;
+    let count = PICTURES * trainer.training().model.z_dim;
+    let noise = [1, 2].map(|seed| normal(seed, "noise", count));
+    let feed = Feed {
+        photos,
+        map: &map,
+        windows: &trainer.tables(&map)?,
+        noise: [&noise[0], &noise[1]],
+    };
+    let schedule = Schedule {
+        generator: Some(rate),
+        discriminator: 4.0 * rate,
+    };
+    trainer.step(&feed, schedule)
+}
+
+/// The parts' sums are those of the whole batch in another order. A rounding at any place of the network moves what comes
+/// behind it, so a limit holds for a tensor as a whole: its difference against its size, both as root mean squares. About
+/// 60 operations follow one another from a weight to the loss and back, each of them a sum over up to 4000 terms.
+#[test]
+fn a_batch_in_parts_has_losses_and_gradients_of_the_whole() {
+    let limit = 60.0 * common::tolerance(4000.0, 1.0);
+    let photos = pictures(WIDE).photos;
+    let [whole, halves, single] = [1, 2, 4].map(|accumulate| {
+        let mut trainer = in_parts(accumulate, Keep::Everything, Room::default()).unwrap();
+        // At a rate of zero the discriminator's step sees the same generator, to the last bit.
+        let losses = iterate(&mut trainer, &photos, 0.0).unwrap();
+        (trainer, losses)
+    });
+    let state = whole.0.weights().unwrap();
+    let names = |network: &'static str| {
+        let specs = whole.0.params().trained(network);
+        // Instance norm takes away what is added to a whole channel before it, and of the last bias of a discriminator
+        // photos undo what pictures do: such gradients are rounding alone.
+        let lost = [
+            ".conv_0.bias",
+            ".conv_1.bias",
+            ".norm_s.mlp_beta.bias",
+            ".model4.0.bias",
+        ];
+        let is_lost = |name: &str| lost.iter().any(|end| name.ends_with(end));
+        specs
+            .filter(|spec| !is_lost(&spec.name))
+            .map(|spec| format!("grad.{}", spec.name))
+            .collect::<Vec<_>>()
+    };
+    for (parts, losses) in [halves, single] {
+        let in_parts = parts.training().accumulate;
+        for ((name, got), (of, want)) in losses.0.iter().zip(&whole.1.0) {
+            assert_eq!(name, of);
+            let difference = f64::from((got - want).abs());
+            assert!(
+                difference <= limit * f64::from(want.abs()),
+                "{name}: {got}, not {want}"
+            );
+        }
+        let compare = |name: &str, got: &HostTensor, want: &HostTensor| {
+            let rms =
+                |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+            let pairs = got.data.iter().zip(&want.data);
+            let apart = rms(&mut pairs.map(|(a, b)| f64::from(a - b)));
+            let size = rms(&mut want.data.iter().map(|&x| f64::from(x)));
+            assert!(size > 0.0, "{name} says nothing");
+            assert!(
+                apart <= limit * size,
+                "{name} in {in_parts} parts: {apart:e} of {size:e}"
+            );
+        };
+        for name in [names("G."), names("E.")].concat() {
+            let [got, want] = [&parts, &whole.0].map(|t| t.read_generator_step(&name).unwrap());
+            compare(&name, &got, &want);
+        }
+        for name in names("D.") {
+            let [got, want] = [&parts, &whole.0].map(|t| t.read_discriminator_step(&name).unwrap());
+            compare(&name, &got, &want);
+        }
+        // Vectors advance twice an iteration, not with every part.
+        let after = parts.weights().unwrap();
+        assert_eq!(after.counters, state.counters);
+        for (name, tensor) in &state.tensors {
+            if name.ends_with("_u") || name.ends_with("_v") {
+                assert!(after.tensors[name] == *tensor, "{name}");
+            }
+        }
+        assert_eq!(parts.updates(), whole.0.updates());
+    }
+}
+
+/// Until the last part has shown that all numbers are good, nothing changes.
+#[test]
+fn a_bad_number_in_the_last_part_changes_nothing() {
+    let photos = pictures(WIDE).photos;
+    let mut bad = photos.clone();
+    *bad.last_mut().unwrap() = f32::NAN;
+    let [mut clean, mut shaken] =
+        [(); 2].map(|()| in_parts(2, Keep::Losses, Room::default()).unwrap());
+    iterate(&mut shaken, &photos, 1e-3).unwrap();
+    let before = [shaken.weights().unwrap().tensors, shaken.moments().unwrap()];
+    let error = iterate(&mut shaken, &bad, 1e-3).unwrap_err().to_string();
+    assert!(error.contains("update 2 of the generator"), "{error}");
+    assert!(error.contains("the update was not made"), "{error}");
+    assert!(shaken.is_between_iterations());
+    let after = [shaken.weights().unwrap().tensors, shaken.moments().unwrap()];
+    assert!(before == after);
+    // What the bad batch left in the sums is gone with the next.
+    iterate(&mut shaken, &photos, 1e-3).unwrap();
+    (0..2).for_each(|_| drop(iterate(&mut clean, &photos, 1e-3).unwrap()));
+    assert!(clean.weights().unwrap() == shaken.weights().unwrap());
+    assert!(clean.moments().unwrap() == shaken.moments().unwrap());
+}
+
+/// Parts take less memory, as planned, and a limit chooses them where layers computed again do not suffice.
+#[test]
+fn a_limit_computes_batches_in_parts() {
+    let bytes = |accumulate, limit: Option<u64>| {
+        let room = Room::within(limit.map(Bytes));
+        in_parts(accumulate, Keep::Losses, room).map(|trainer| {
+            assert_eq!(trainer.footprint().total(), trainer.bytes());
+            let sums = trainer.footprint().sums;
+            assert_eq!(sums > 0, trainer.training().accumulate > 1);
+            (trainer.bytes(), trainer.training().accumulate)
+        })
+    };
+    let whole = bytes(1, None).unwrap();
+    let least = bytes(1, Some(whole.0 - 1)).unwrap();
+    assert_eq!(least.1, 1, "layers computed again suffice");
+    let parts = bytes(1, Some(least.0 - 1)).unwrap();
+    assert!(
+        parts.0 < least.0 && parts.1 > 1,
+        "{parts:?} within {least:?}"
+    );
+    let error = bytes(1, Some(1 << 16)).unwrap_err().to_string();
+    assert!(error.contains("memory_limit"), "{error}");
+    // Without a limit that was set, nothing is chosen, and parts are what was asked for.
+    let asked = bytes(4, None).unwrap();
+    assert!(asked.1 == 4 && asked.0 < whole.0, "{asked:?} of {whole:?}");
 }

@@ -39,6 +39,7 @@ fn trainer_keeping(model: ModelConfig, loss: LossConfig, keep: Keep) -> Result<T
         betas: (0.0, 0.9),
         ema: None,
         batch_size: 2,
+        accumulate: 1,
         vgg_divisor: None,
     };
     let mut trainer = Trainer::new(&common::gpus()[0], training, keep)?;

@@ -51,6 +51,7 @@ pub(super) fn training(config: &Config, batch: usize, has_vgg: bool) -> Training
         betas: config.optim.betas(),
         ema: None,
         batch_size: batch,
+        accumulate: 1,
         vgg_divisor: has_vgg.then_some(1),
     }
 }

@@ -193,6 +193,9 @@ pub struct TrainConfig {
     /// Pictures in a batch.
     #[arg(long, value_name = "N")]
     pub batch_size: usize,
+    /// Parts that a batch is computed in, to take less memory; norms over the batch see a part at a time.
+    #[arg(long, value_name = "PARTS")]
+    pub accumulate: usize,
     /// Most memory to take on the device, such as 6GiB or 1500MiB; more is refused at once, with what would fit.
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -236,6 +239,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             batch_size: 1,
+            accumulate: 1,
             memory_limit: None,
             seed: 0,
             display_freq: 1000,
@@ -256,6 +260,7 @@ impl TrainConfig {
     pub(super) fn validate(&self) -> Result<()> {
         for (name, value, most) in [
             ("batch_size", self.batch_size as u64, 1024),
+            ("accumulate", self.accumulate as u64, 1024),
             ("samples", self.samples as u64, 64),
             ("print_freq", self.print_freq, u64::MAX),
             ("save_latest_freq", self.save_latest_freq, u64::MAX),
@@ -268,6 +273,12 @@ impl TrainConfig {
                 }
                 _ => {}
             }
+        }
+        if !self.batch_size.is_multiple_of(self.accumulate) {
+            return usage(format!(
+                "accumulate = {} does not divide batch_size = {} evenly",
+                self.accumulate, self.batch_size
+            ));
         }
         if self.seed > i64::MAX as u64 {
             return usage(format!("seed = {} must be below 2^63", self.seed));

@@ -29,7 +29,7 @@ pub struct Batch {
     pub edges: Option<Vec<u8>>,
     /// Labels and edges as symbols.
     pub map: IdMap,
-    /// Packed window tables in the order of their specs.
+    /// Packed window tables in the order of their specs, of each part of the batch in turn.
     pub windows: Vec<Vec<u32>>,
     /// Names of the items.
     pub names: Vec<String>,
@@ -48,6 +48,8 @@ pub struct Batcher {
     pub height: usize,
     /// Pictures per training batch.
     pub batch_size: usize,
+    /// Parts of a training batch that have tables of their own.
+    pub parts: usize,
     /// Decides order, crops and flips.
     pub seed: u64,
     /// Whether every epoch has an order of its own.
@@ -75,6 +77,7 @@ impl Batcher {
             width,
             height,
             batch_size,
+            parts: 1,
             seed,
             shuffle: config.shuffle,
             windows: Vec::new(),
@@ -109,7 +112,7 @@ impl Batcher {
     /// A training batch: the given one of an epoch in this order.
     pub fn train(&self, epoch: u64, batch: usize, order: &[usize]) -> Result<Batch> {
         let items = &order[batch * self.batch_size..][..self.batch_size];
-        self.collect(items, |item, index| {
+        self.collect(items, self.parts, |item, index| {
             let size = [item.photo.width, item.photo.height];
             let view = match self.dataset {
                 Dataset::Folder(_) => self.geometry.draw(size, &mut self.rng(epoch, index as u64)),
@@ -128,12 +131,13 @@ impl Batcher {
 
     /// Items for evaluation: whole, resized to the network's size, in the given order.
     pub fn eval(&self, items: &[usize]) -> Result<Batch> {
-        self.collect(items, |_, _| Ok(View::whole(self.width, self.height)))
+        self.collect(items, 1, |_, _| Ok(View::whole(self.width, self.height)))
     }
 
     fn collect(
         &self,
         items: &[usize],
+        parts: usize,
         view: impl Fn(&Item, usize) -> Result<View>,
     ) -> Result<Batch> {
         let space = self.dataset.space();
@@ -153,7 +157,11 @@ impl Batcher {
             names.push(item.name);
         }
         let map = IdMap::from_labels([n, h, w], &labels, edges.as_deref());
-        let windows = build_tables(&map, space.channels(), space.edge_channel(), &self.windows);
+        let (channels, edge) = (space.channels(), space.edge_channel());
+        let windows = map
+            .parts(parts)
+            .flat_map(|part| build_tables(&part, channels, edge, &self.windows))
+            .collect();
         Ok(Batch {
             n,
             h,

@@ -124,6 +124,7 @@ impl Memory {
             betas: config.optim.betas(),
             ema: config.optim.ema,
             batch_size: config.train.batch_size,
+            accumulate: config.train.accumulate,
             vgg_divisor: None,
         };
         let synthesis = synthesis_plan(model, target)?;
@@ -264,6 +265,7 @@ mod tests {
             betas: (0.5, 0.999),
             ema: None,
             batch_size: 1,
+            accumulate: 1,
             vgg_divisor: None,
         }
     }

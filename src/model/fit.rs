@@ -1,5 +1,5 @@
-//! What would fit an adapter that a training is too large for: smaller batches first, then smaller pictures, then
-//! narrower networks.
+//! What would fit an adapter that a training is too large for: batches in more parts; and smaller batches, then smaller
+//! pictures, then narrower networks.
 
 use super::cost::footprint;
 use super::footprint::Footprint;
@@ -52,7 +52,9 @@ pub(super) fn advise(error: Error, training: &Training, target: &Target, room: R
     let spared = room.spared_by();
     let spared = spared.and_then(|change| fits(change, training, alone));
     let smaller = smaller(training).find_map(|(change, smaller)| fits(&change, &smaller, room));
-    let ways: Vec<String> = spared.into_iter().chain(smaller).collect();
+    let mut in_parts = training.in_more_parts();
+    let in_parts = in_parts.find_map(|parts| fits(&in_parts_of(&parts), &parts, room));
+    let ways: Vec<String> = spared.into_iter().chain(in_parts).chain(smaller).collect();
     let way_out = match ways.is_empty() {
         true => "no smaller setting fits either".into(),
         false => ways.join(", "),
@@ -60,14 +62,40 @@ pub(super) fn advise(error: Error, training: &Training, target: &Target, room: R
     Error::Device(format!("{what}: {way_out}"))
 }
 
-/// Ever smaller settings, each with what was changed.
+/// What computing batches in parts changes.
+fn in_parts_of(training: &Training) -> String {
+    let setting = format!("accumulate = {}", training.accumulate);
+    match training.is_separable() {
+        true => setting,
+        false => format!(
+            "{setting} (with norms over {} of a batch's pictures at a time)",
+            training.part_size()
+        ),
+    }
+}
+
+/// Ever smaller settings, each with what was changed. Their batches have one part.
 fn smaller(training: &Training) -> impl Iterator<Item = (String, Training)> {
+    let whole = match training.accumulate {
+        1 => "",
+        _ => " and accumulate = 1",
+    };
+    let smaller = smaller_whole(Training {
+        accumulate: 1,
+        ..training.clone()
+    });
+    smaller.map(move |(change, smaller)| (format!("{change}{whole}"), smaller))
+}
+
+/// Ever smaller settings, each with what was changed.
+fn smaller_whole(training: Training) -> impl Iterator<Item = (String, Training)> {
     let halves =
         |n: usize| std::iter::successors(Some(n / 2), |n| Some(n / 2)).take_while(|&n| n > 0);
-    let batches = halves(training.batch_size).map(|batch_size| {
+    let any = training.clone();
+    let batches = halves(training.batch_size).map(move |batch_size| {
         let smaller = Training {
             batch_size,
-            ..training.clone()
+            ..any.clone()
         };
         (format!("batch_size = {batch_size}"), smaller)
     });
@@ -115,6 +143,7 @@ mod tests {
             betas: (0.0, 0.9),
             ema: None,
             batch_size: 8,
+            accumulate: 1,
             vgg_divisor: None,
         }
     }
@@ -137,9 +166,13 @@ mod tests {
             let advice = advice(bytes);
             assert!(advice.contains(change), "{advice}");
         };
-        named(32 << 20, "too large: batch_size = 4 would take");
-        named(8 << 20, "too large: batch_size = 2 would take");
-        named(4 << 20, "too large: batch_size = 1 would take");
+        let in_parts = "too large: accumulate = 2 (with norms over 4 of a batch's pictures at a time) would take";
+        named(32 << 20, in_parts);
+        named(32 << 20, "MiB, batch_size = 4 would take");
+        named(8 << 20, "accumulate = 4");
+        named(8 << 20, "batch_size = 2 would take");
+        named(4 << 20, "accumulate = 8");
+        named(4 << 20, "batch_size = 1 would take");
         named(
             2 << 20,
             "too large: batch_size = 1 and crop_size = 64 would take",

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{first_moment, second_moment};
+use super::step::{first_moment, gradient_sum, second_moment};
 use crate::graph::plan::Plan;
 use crate::graph::reuse;
 use crate::ops::texels::LAYER_BYTES;
@@ -19,6 +19,8 @@ pub struct Footprint {
     pub weights: u64,
     /// Adam's moments.
     pub moments: u64,
+    /// Sums of gradients over the parts of a batch.
+    pub sums: u64,
     /// The generator's moving average.
     pub average: u64,
     /// The network of the perceptual loss.
@@ -63,6 +65,8 @@ impl Footprint {
                 &mut own.inputs
             } else if is_of(&first_moment("")) || is_of(&second_moment("")) {
                 &mut own.moments
+            } else if is_of(&gradient_sum("")) {
+                &mut own.sums
             } else if is_of(AVERAGES) {
                 &mut own.average
             } else if is_of("vgg.") {
@@ -92,10 +96,11 @@ impl Footprint {
         self.parts().iter().map(|(_, bytes)| bytes).sum()
     }
 
-    fn parts(&self) -> [(&'static str, u64); 9] {
+    fn parts(&self) -> [(&'static str, u64); 10] {
         [
             ("weights", self.weights),
             ("moments", self.moments),
+            ("sums of gradients", self.sums),
             ("moving average", self.average),
             ("perceptual loss's network", self.perceptual),
             ("inputs", self.inputs),

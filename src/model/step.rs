@@ -5,11 +5,15 @@
 //! iteration. With an encoder each step draws its styles with noise of its own, and one optimiser trains encoder and
 //! generator.
 //!
+//! A batch may be computed in parts, to take less memory: their gradients are added up, and what the last of them leaves
+//! changes everything. Every part reads the same weights and advances the same singular vectors, and losses that are means
+//! weigh a part by its share, so the update is the whole batch's, to rounding; batch norm alone sees a part at a time.
+//!
 //! Numbers that are not finite stop a step. Losses and new statistics are looked at before anything changes. Then each
 //! weight is updated as soon as its gradient is there, is finite, and nothing reads the old weight any more, so that
 //! gradients share memory; a bad gradient stops its own weight and all after it. Statistics, singular vectors and averages
-//! change at the end, if all was good. Where gradients are to be read they are all kept, and then all of them decide
-//! before anything changes.
+//! change at the end, if all was good. Where gradients are to be read, or added up over parts, they are all kept, and then
+//! all of them decide before anything changes.
 
 use super::discriminator::{Verdict, discriminator_params, discriminators};
 use super::encoder::{Code, draw, encoder, encoder_params};
@@ -20,10 +24,11 @@ use super::net::{Mode, Net, Statistics, average, has_average};
 use super::params::Params;
 use super::vgg::vgg_params;
 use crate::Result;
-use crate::config::{LossConfig, ModelConfig, NormKind};
+use crate::config::{LossConfig, ModelConfig, NormKind, SpadeNorm};
 use crate::graph::autodiff::gradients;
 use crate::graph::{Graph, Shape, ValueId};
 use crate::ops::Real;
+use crate::ops::accumulate::{Accumulate, Both};
 use crate::ops::adam::Adam;
 use crate::ops::copy::{Axis, Concat, CopyRange};
 use crate::ops::elementwise::Scale;
@@ -39,6 +44,11 @@ pub const SHARE: &str = "share";
 /// Input that holds the number one: what always takes place.
 pub const ONE: &str = "one";
 
+/// Input that is 1 while a batch's first part is computed, where there are several.
+pub const FIRST: &str = "first";
+/// Input that is 1 while a batch's last part is computed, where there are several.
+pub const LAST: &str = "last";
+
 /// What decides the graphs of training.
 #[derive(Clone, Debug)]
 pub struct Training {
@@ -52,6 +62,8 @@ pub struct Training {
     pub ema: Option<f64>,
     /// Pictures in a batch.
     pub batch_size: usize,
+    /// Parts a batch is computed in, one after another; they divide it evenly.
+    pub accumulate: usize,
     /// What the widths of VGG-19 are divided by (1 for the real one); none where there are no weights for it.
     pub vgg_divisor: Option<usize>,
 }
@@ -65,14 +77,12 @@ pub enum Keep {
     Everything,
 }
 
-impl Keep {
-    /// Whether a weight changes before the gradients of others are known.
-    pub fn updates_early(self) -> bool {
-        self == Self::Losses
-    }
-}
-
 impl Training {
+    /// Whether a weight changes before the gradients of others are known: not where all are to be read, or added up.
+    pub fn updates_early(&self, keep: Keep) -> bool {
+        keep == Keep::Losses && self.accumulate == 1
+    }
+
     /// All tensors of the networks.
     pub fn params(&self) -> Params {
         let mut params = generator_params(&self.model);
@@ -86,9 +96,34 @@ impl Training {
         params
     }
 
-    /// What a batch puts on the device.
+    /// Pictures that are computed at once: those of a part of the batch.
+    pub fn part_size(&self) -> usize {
+        self.batch_size / self.accumulate
+    }
+
+    /// What a part of a batch puts on the device.
     pub fn inputs(&self) -> Inputs {
-        Inputs::training(&self.model, self.batch_size)
+        Inputs::training(&self.model, self.part_size())
+    }
+
+    /// The same in ever more parts, down to single pictures.
+    pub fn in_more_parts(&self) -> impl Iterator<Item = Self> {
+        let parts = (self.accumulate + 1..=self.batch_size)
+            .filter(|&parts| self.batch_size.is_multiple_of(parts));
+        parts.map(|accumulate| Self {
+            accumulate,
+            ..self.clone()
+        })
+    }
+
+    /// Whether the parts of a batch make the same update as the whole: not if a norm takes moments over all pictures that
+    /// are computed at once.
+    pub fn is_separable(&self) -> bool {
+        let over_batch = |kind| matches!(kind, NormKind::Batch | NormKind::SyncBatch);
+        let model = &self.model;
+        model.norm_g.kind == SpadeNorm::Instance
+            && !over_batch(model.norm_d.kind)
+            && !(model.use_vae && over_batch(model.norm_e.kind))
     }
 
     /// Names of the losses of a generator step, in the published order.
@@ -108,13 +143,16 @@ impl Training {
         vec!["D_Fake", "D_real"]
     }
 
-    /// Factor of a loss in the sum that is minimised: its weight and, where it is a mean over scales, their number.
+    /// Factor of a part's loss in the sum that is minimised: its weight and, where it is a mean over scales or over
+    /// pictures, their number.
     pub fn factor(&self, loss: &str) -> f32 {
+        let share = 1.0 / self.accumulate as f32;
         match loss {
+            // A sum over pictures.
             "KLD" => self.loss.lambda_kld as f32,
-            "GAN_Feat" => self.loss.lambda_feat as f32 / self.model.num_d as f32,
-            "VGG" => self.loss.lambda_vgg as f32,
-            _ => 1.0,
+            "GAN_Feat" => share * self.loss.lambda_feat as f32 / self.model.num_d as f32,
+            "VGG" => share * self.loss.lambda_vgg as f32,
+            _ => share,
         }
     }
 
@@ -350,30 +388,42 @@ impl Training {
             .filter_map(|((name, value), grad)| grad.map(|grad| (name, value, grad)))
             .collect();
         let graph = &mut net.graph;
-        match keep {
-            Keep::Losses => by_readiness(graph, &mut learned),
-            Keep::Everything => {
-                for &(name, _, grad) in &learned {
-                    graph.output(&format!("grad.{name}"), grad);
-                    finite = graph.apply(Finite {}, &[finite, grad])?;
-                }
+        if self.accumulate > 1 {
+            add_up(graph, &mut learned)?;
+        }
+        let updates_early = self.updates_early(keep);
+        if updates_early {
+            by_readiness(graph, &mut learned);
+        }
+        for &(name, _, grad) in &learned {
+            if keep == Keep::Everything {
+                graph.output(&format!("grad.{name}"), grad);
             }
+            if !updates_early {
+                finite = graph.apply(Finite {}, &[finite, grad])?;
+            }
+        }
+        let mut ready = finite;
+        if self.accumulate > 1 {
+            let last = graph.input(LAST, crate::graph::Ty::Dense(Shape::scalar()))?;
+            ready = graph.apply(Both {}, &[finite, last])?;
         }
         let mut changed = Vec::new();
         for (name, value, grad) in learned {
-            if keep.updates_early() {
+            if updates_early {
                 finite = graph.apply(Finite {}, &[finite, grad])?;
+                ready = finite;
             }
-            let written = self.adam(graph, step, name, [value, grad, finite])?;
+            let written = self.adam(graph, step, name, [value, grad, ready])?;
             changed.push((name.to_owned(), written));
         }
         for (state, new) in commits {
-            let written = graph.apply(Commit {}, &[state, new, finite])?;
+            let written = graph.apply(Commit {}, &[state, new, ready])?;
             graph.update(written);
             changed.push((graph.label(state), written));
         }
         if self.ema.is_some() && step == "G" {
-            follow(graph, &changed, finite)?;
+            follow(graph, &changed, ready)?;
         }
         // The other step goes on with the flag.
         let verdict = graph.apply(copy, &[finite])?;
@@ -419,6 +469,17 @@ impl Training {
 
 /// A weight by its name, and its gradient.
 type Learned<'a> = (&'a str, ValueId, ValueId);
+
+/// Puts in the place of each gradient its sum over the parts of the batch so far.
+fn add_up(graph: &mut Graph, learned: &mut [Learned]) -> Result<()> {
+    let first = graph.input(FIRST, crate::graph::Ty::Dense(Shape::scalar()))?;
+    for (name, _, grad) in learned {
+        let sum = graph.state(&gradient_sum(name), graph.shape(*grad))?;
+        *grad = graph.apply(Accumulate {}, &[sum, *grad, first])?;
+        graph.update(*grad);
+    }
+    Ok(())
+}
 
 /// Sorts weights by when they may change: when their gradient is there and nothing that was applied reads the old weight
 /// any more.
@@ -474,6 +535,11 @@ pub fn first_moment(name: &str) -> String {
 /// Name of Adam's second moment of a parameter.
 pub fn second_moment(name: &str) -> String {
     format!("v.{name}")
+}
+
+/// Name of the sum of a parameter's gradients over the parts of a batch.
+pub fn gradient_sum(name: &str) -> String {
+    format!("sum.{name}")
 }
 
 /// Name of the input that holds the factor of a loss: its gradient with respect to the weighted sum.

@@ -1,5 +1,7 @@
 //! Training on a device: two plans an iteration over one store of weights, statistics and moments.
 
+mod build;
+mod iteration;
 mod tensors;
 
 use super::calibration::Calibration;
@@ -13,7 +15,8 @@ use super::net::{average, has_average};
 use super::params::{Counter, ParamSpec, Params, Role};
 use super::room::Room;
 use super::step::{
-    FINITE, Keep, SHARE, SOUND, Training, factor_name, first_moment, hyper_name, second_moment,
+    FINITE, FIRST, Keep, LAST, SHARE, SOUND, Training, factor_name, first_moment, hyper_name,
+    second_moment,
 };
 use super::style::{Encoded, Style};
 use super::synthesis::{Look, Synthesis};
@@ -23,7 +26,6 @@ use crate::graph::Shape;
 use crate::graph::plan::Plan;
 use crate::graph::recompute::Recompute;
 use crate::ops::Tensor;
-use crate::ops::adam::Adam;
 use crate::ops::texels::LAYER_BYTES;
 use crate::state::{AVERAGES, HostTensor, StateDict};
 use crate::windows::IdMap;
@@ -39,7 +41,7 @@ pub struct Feed<'a> {
     pub photos: &'a [f32],
     /// Labels and edges as symbols, at the size of the photos.
     pub map: &'a IdMap,
-    /// Packed tables, in the order of [`Inputs::specs`].
+    /// Packed tables, in the order of [`Inputs::specs`], of each part of the batch in turn.
     pub windows: &'a [Vec<u32>],
     /// Standard normal noise that the generator's and the discriminator's step draw their styles with, N x `z_dim`
     /// each; empty without an encoder.
@@ -99,68 +101,6 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Builds and compiles both steps. Nothing has a value yet: [`Trainer::initialise`] or [`Trainer::load`] follows.
-    ///
-    /// # Errors
-    /// If a setting is not supported, or the device cannot hold the plans; then the message says what would fit.
-    pub fn new(gpu: &Arc<Gpu>, training: Training, keep: Keep) -> Result<Self> {
-        Self::within(gpu, training, keep, Room::default())
-    }
-
-    /// As [`Trainer::new`], with room for more, and within so many bytes of the device. Where all of it would take more,
-    /// the steps compute more again rather than keep it ([`Recompute`]).
-    ///
-    /// # Errors
-    /// As [`Trainer::new`], and if it takes more even so; then nothing has been allocated.
-    pub fn within(gpu: &Arc<Gpu>, training: Training, keep: Keep, room: Room) -> Result<Self> {
-        let built = Self::build(gpu, training.clone(), keep, room);
-        built.map_err(|error| advise(error, &training, &gpu.target(), room))
-    }
-
-    fn build(gpu: &Arc<Gpu>, training: Training, keep: Keep, room: Room) -> Result<Self> {
-        let params = training.params();
-        let mut recompute = Recompute::default();
-        let beside = room.plans(&training, &params, &gpu.target())?;
-        let plan = |recompute| -> Result<_> {
-            let plans = plans(&training, &params, keep, &gpu.target(), recompute)?;
-            let footprint = Footprint::of(&[&plans[0], &plans[1]], &beside);
-            Ok((plans, footprint))
-        };
-        let (mut steps, mut footprint) = plan(recompute)?;
-        if refuse_beyond(room.limit, &footprint).is_err() {
-            recompute = Recompute::Layers;
-            (steps, footprint) = plan(recompute)?;
-            refuse_beyond(room.limit, &footprint)?;
-        }
-        let mut store = Store::new(gpu.clone());
-        store.texels(&most_texel_layers(steps.iter().chain(&beside)))?;
-        let [generator, discriminator] = steps;
-        let mut step = |network, plan, losses: Vec<_>| {
-            Step::new(network, Executor::new(plan, &mut store)?, &losses)
-        };
-        let generator = step("G", generator, training.generator_losses())?;
-        let discriminator = step("D", discriminator, training.discriminator_losses())?;
-        store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;
-        let zero = |counter: &Counter| (counter.name.clone(), 0);
-        let mut trainer = Self {
-            inputs: training.inputs(),
-            counters: params.counters().iter().map(zero).collect(),
-            training,
-            params,
-            store,
-            generator,
-            discriminator,
-            footprint,
-            room,
-            recompute,
-            is_halfway: false,
-            updates_early: keep.updates_early(),
-            is_torn: false,
-        };
-        trainer.write_factors()?;
-        Ok(trainer)
-    }
-
     /// Changes the weights of the losses, from the next iteration on. Other settings of them stay.
     ///
     /// # Errors
@@ -207,7 +147,7 @@ impl Trainer {
         self.store.gpu()
     }
 
-    /// What a batch must bring.
+    /// What each part of a batch must bring.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs
     }
@@ -247,182 +187,23 @@ impl Trainer {
         self.recompute
     }
 
-    /// Multiply-adds of the last step of each network.
+    /// Multiply-adds of the last iteration.
     pub fn executed_macs(&self) -> u64 {
         let steps = [&self.generator, &self.discriminator];
-        steps.iter().map(|step| step.executor.executed_macs()).sum()
+        let of_part: u64 = steps.iter().map(|step| step.executor.executed_macs()).sum();
+        of_part * self.training.accumulate as u64
     }
 
-    /// One iteration: the generator's step, then the discriminator's.
+    /// Packed tables of a batch, as [`Feed`] takes them.
     ///
     /// # Errors
-    /// If a loss or gradient is not finite. A loss stops the step in question before it changes anything, and so does a
-    /// gradient where they are kept ([`Keep`]). Otherwise weights whose gradients came before have changed: the message
-    /// says so, and this trainer takes no step any more. If the batch does not fit, or the device was lost.
-    pub fn step(&mut self, feed: &Feed, schedule: Schedule) -> Result<Losses> {
-        self.refuse_torn()?;
-        // All of it is refused or accepted before anything runs, so a wrong batch changes nothing.
-        self.upload(feed)?;
-        if schedule.generator.is_some() {
-            self.upload_noise("G", feed.noise[0])?;
+    /// If the map has another number of samples than a batch, or an id has no channel.
+    pub fn tables(&self, map: &IdMap) -> Result<Vec<Vec<u32>>> {
+        let mut tables = Vec::new();
+        for part in map.parts(self.training.accumulate) {
+            tables.extend(self.inputs.tables(&part)?);
         }
-        self.upload_noise("D", feed.noise[1])?;
-        let start = Instant::now();
-        let adam = self.training.optimiser();
-        if let Some(rate) = schedule.generator {
-            if let Some(decay) = self.training.ema {
-                let share = share(decay, self.generator.updates);
-                self.store.write(SHARE, &[share, 0.0, 0.0, 0.0])?;
-            }
-            self.generator.submit(&mut self.store, &adam, rate)?;
-        }
-        let rate = schedule.discriminator;
-        self.discriminator.submit(&mut self.store, &adam, rate)?;
-        let mut losses = Losses::default();
-        if schedule.generator.is_some() {
-            self.settle(false, &mut losses)?;
-            self.is_halfway = true;
-        }
-        self.settle(true, &mut losses)?;
-        self.is_halfway = false;
-        self.fit_slices(start.elapsed(), schedule.generator.is_some());
-        Ok(losses)
-    }
-
-    /// One iteration, telling where the time of the device goes in the generator's and in the discriminator's step;
-    /// `rates` are their learning rates.
-    ///
-    /// # Errors
-    /// As [`Trainer::step`].
-    pub fn profile(&mut self, feed: &Feed, rates: (f64, f64)) -> Result<[Profile; 2]> {
-        self.refuse_torn()?;
-        self.upload(feed)?;
-        self.upload_noise("G", feed.noise[0])?;
-        self.upload_noise("D", feed.noise[1])?;
-        let adam = self.training.optimiser();
-        let [first, second] = [&mut self.generator, &mut self.discriminator];
-        let profiles = [
-            first.profile(&mut self.store, &adam, rates.0)?,
-            second.profile(&mut self.store, &adam, rates.1)?,
-        ];
-        let mut losses = Losses::default();
-        self.settle(false, &mut losses)?;
-        self.settle(true, &mut losses)?;
-        Ok(profiles)
-    }
-
-    /// Whether the state is that between two iterations: not if the last one failed after the generator's step or in the
-    /// middle of an update.
-    pub fn is_between_iterations(&self) -> bool {
-        !self.is_halfway && !self.is_torn
-    }
-
-    fn refuse_torn(&self) -> Result<()> {
-        match self.is_torn {
-            false => Ok(()),
-            true => Err(Error::NonFinite(
-                "an update before stopped at a gradient that is not finite, with some weights changed and others not: \
-                 load a checkpoint into a new trainer"
-                    .into(),
-            )),
-        }
-    }
-
-    /// Fits the submissions to the speed of the iteration just done.
-    fn fit_slices(&mut self, elapsed: Duration, with_generator: bool) {
-        let [generator, discriminator] = [&mut self.generator, &mut self.discriminator];
-        let mut macs = discriminator.executor.executed_macs();
-        if with_generator {
-            macs += generator.executor.executed_macs();
-        }
-        let rate = macs as f64 / elapsed.as_secs_f64().max(1e-6);
-        generator.executor.fit_slices(rate);
-        discriminator.executor.fit_slices(rate);
-    }
-
-    /// Reads a step's losses and verdict, and counts it if it took place.
-    fn settle(&mut self, is_discriminator: bool, losses: &mut Losses) -> Result<()> {
-        let step = match is_discriminator {
-            false => &mut self.generator,
-            true => &mut self.discriminator,
-        };
-        step.executor.read_scalars(&mut step.scalars)?;
-        let is_finite = step.scalars[step.verdict] == 1.0;
-        let weighted = |&(name, i): &(&'static str, usize)| {
-            let value: f32 = step.scalars[i];
-            (name, self.training.factor(name) * value)
-        };
-        let own = step.losses.iter().map(weighted);
-        if !is_finite {
-            let list: Vec<_> = own.map(|(name, v)| format!("{name} {v}")).collect();
-            self.store.write(FINITE, &[1.0, 0.0, 0.0, 0.0])?;
-            let name = ["generator", "discriminator"][usize::from(is_discriminator)];
-            let is_sound = step.scalars[step.sound] == 1.0;
-            let what = ["loss or statistic", "gradient"][usize::from(is_sound)];
-            self.is_torn |= is_sound && self.updates_early;
-            let since = match self.is_torn {
-                false => {
-                    "the update was not made, and weights, moments and statistics are as they were before it"
-                }
-                true => {
-                    "the update stopped there, and weights whose gradients came before it have changed, so that nothing \
-                     is saved of it"
-                }
-            };
-            return Err(Error::NonFinite(format!(
-                "update {} of the {name}: a {what} is not finite ({}); {since}",
-                step.updates + 1,
-                list.join(", ")
-            )));
-        }
-        losses.0.extend(own);
-        step.updates += 1;
-        for counter in self.params.counters() {
-            if counter.advances {
-                *self.counters.entry(counter.name.clone()).or_default() += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn upload(&mut self, feed: &Feed) -> Result<()> {
-        let [h, w] = self.inputs.output();
-        let n = self.inputs.n();
-        if [feed.map.n, feed.map.h, feed.map.w] != [n, h, w] || feed.photos.len() != n * h * w * 3 {
-            return Err(Error::Data(format!(
-                "a batch of {} label maps of {}x{} pixels and {} numbers of photos, where the model takes {n} pictures \
-                 of {w}x{h}",
-                feed.map.n,
-                feed.map.w,
-                feed.map.h,
-                feed.photos.len()
-            )));
-        }
-        self.inputs.upload(&mut self.store, feed.windows)?;
-        if self.training.model.num_d > 1 {
-            let symbols = self.inputs.symbols_name();
-            self.store.write_index(&symbols, &feed.map.ids)?;
-        }
-        let photos = padded(feed.photos, 3);
-        self.store.write(&self.inputs.photos_name(), &photos)
-    }
-
-    /// Noise for the styles of a step, where there are any.
-    fn upload_noise(&mut self, step: &str, noise: &[f32]) -> Result<()> {
-        if !self.training.model.use_vae {
-            return Ok(());
-        }
-        let shape = self.inputs.styles_shape();
-        if noise.len() != shape.len() {
-            return Err(Error::Data(format!(
-                "{} numbers of noise for the step of {step}, where {} styles have {} coordinates",
-                noise.len(),
-                shape.n,
-                shape.c
-            )));
-        }
-        let rows = padded(noise, shape.c);
-        self.store.write(&self.inputs.noise_name(step), &rows)
+        Ok(tables)
     }
 
     /// The pictures of the last generator step, training mode, N x H x W x 3.
@@ -460,56 +241,12 @@ impl Trainer {
         })
     }
 
-    /// Finds room for sample sheets within the limit, if there is one and no room has been kept for them.
-    ///
-    /// # Errors
-    /// If there is not enough left. Then nothing has changed.
-    pub fn make_room_for_sheets(&mut self) -> Result<()> {
-        if self.room.sheets || self.room.limit.is_none() {
-            return Ok(());
-        }
-        let room = Room {
-            sheets: true,
-            ..self.room
-        };
-        let beside = room.plans(&self.training, &self.params, &self.store.gpu().target())?;
-        let steps = self.plans();
-        let mut footprint = Footprint::of(&steps, &beside);
-        let most = most_texel_layers(steps.into_iter().chain(&beside));
-        // The steps hold the textures that are too small for what is new.
-        let outgrown = most.iter().enumerate().map(|(i, &layers)| {
-            let have = self.store.texel_layers(i);
-            u64::from(if layers > have { have } else { 0 }) * LAYER_BYTES
-        });
-        footprint.sheets += outgrown.sum::<u64>();
-        refuse_beyond(room.limit, &footprint).map_err(|error| {
-            Error::Device(format!(
-                "{error}: there is no room to draw with the networks in training; a larger memory_limit has, and \
-                 display_freq above 0 keeps it from the start, at the price of layers computed again (both may change \
-                 with --resume)"
-            ))
-        })?;
-        self.store.texels(&most)?;
-        (self.room, self.footprint) = (room, footprint);
-        Ok(())
-    }
-
     /// A plan for estimating running statistics anew, over batches as large as training's.
     ///
     /// # Errors
     /// If the device cannot hold the plan.
     pub fn calibration(&mut self) -> Result<Calibration> {
         Calibration::new(&mut self.store, &self.training, &self.params)
-    }
-
-    /// Takes the statistics of a batch; nothing changes yet.
-    ///
-    /// # Errors
-    /// If the batch does not fit, or the device was lost.
-    pub fn observe(&mut self, calibration: &mut Calibration, feed: &Feed) -> Result<()> {
-        self.upload(feed)?;
-        self.upload_noise("G", feed.noise[0])?;
-        calibration.observe(&mut self.store)
     }
 
     /// Puts the mean of all statistics taken in place of the running ones: those of the average where one is kept.
@@ -566,15 +303,6 @@ impl Trainer {
     }
 }
 
-/// Share of the newest weights in their moving average after so many updates.
-///
-/// The decay comes into force gradually: the first weights are noise, and a decay of 0.999 would show them for
-/// thousands of updates.
-fn share(decay: f64, updates: u64) -> f32 {
-    let t = updates as f64;
-    (1.0 - decay.min((1.0 + t) / (10.0 + t))) as f32
-}
-
 impl Step {
     fn new(network: &'static str, executor: Executor, losses: &[&'static str]) -> Result<Self> {
         let place = |name: &str| {
@@ -594,18 +322,6 @@ impl Step {
             scalars: Vec::new(),
             updates: 0,
         })
-    }
-
-    fn submit(&mut self, store: &mut Store, adam: &Adam, rate: f64) -> Result<()> {
-        let hyper = adam.hyper(rate, self.updates + 1);
-        store.write(&hyper_name(self.network), &hyper)?;
-        self.executor.replay(store)
-    }
-
-    fn profile(&mut self, store: &mut Store, adam: &Adam, rate: f64) -> Result<Profile> {
-        let hyper = adam.hyper(rate, self.updates + 1);
-        store.write(&hyper_name(self.network), &hyper)?;
-        self.executor.profile(store)
     }
 }
 

@@ -4,6 +4,7 @@
 //! kernel, the derivative, the cost and the cases worth testing stand beside it. Tests, benchmarks and reports walk
 //! the registry, so an operation cannot exist without them.
 
+pub mod accumulate;
 pub mod activation;
 pub mod adam;
 pub mod conv2d;
@@ -328,6 +329,8 @@ ops! {
     spectral::Sigma,
     spectral::SpectralScale,
     spectral::SpectralScaleGrad,
+    accumulate::Accumulate,
+    accumulate::Both,
     adam::Adam,
     state::Average,
     state::Commit,

@@ -3,6 +3,7 @@
 //! What happens in an iteration depends on the checkpoint before it alone, so a run that was stopped and resumed goes
 //! on bit for bit as one that was not.
 
+mod aftermath;
 mod estimate;
 mod parts;
 
@@ -32,6 +33,7 @@ use crate::model::{Calibration, Feed, Losses, Schedule, Trainer};
 use crate::picture::{self, Picture};
 use crate::state::{AVERAGES, StateDict};
 use crate::{Error, Result};
+use aftermath::Mark;
 use parts::Parts;
 
 /// An epoch that training never reaches: its batches are those that running statistics are estimated over.
@@ -56,23 +58,6 @@ pub struct Session {
     orders: Orders,
 }
 
-/// What tells a checkpoint from that of a later state.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    step: u64,
-    /// Settings changed on the way to it.
-    changes: usize,
-}
-
-impl Mark {
-    fn of(progress: &Progress) -> Self {
-        Self {
-            step: progress.step,
-            changes: progress.changes.len(),
-        }
-    }
-}
-
 impl Session {
     /// Starts a run in a new folder. The folder is made last: a run that cannot start leaves nothing behind.
     ///
@@ -95,11 +80,13 @@ impl Session {
         root: &Path,
     ) -> Result<Self> {
         RunFolder::refuse_used(root)?;
-        let config = config.resolve(&space)?;
+        let mut config = config.resolve(&space)?;
         config.refuse_idle()?;
         let parts = Parts::open(gpu, &config, &space, None)?;
         let mut notices = parts.notices;
         let mut trainer = parts.trainer;
+        // What a limit chose stays, so that the run goes on to the same bits.
+        config.train.accumulate = trainer.training().accumulate;
         trainer.initialise(config.train.seed)?;
         let is_trained =
             |trainer: &Trainer, prefix: &str| trainer.params().trained(prefix).next().is_some();
@@ -161,7 +148,7 @@ impl Session {
     /// If the checkpoint, the data or the device cannot be used, or the data set has other pictures than the run's.
     pub fn resume(gpu: &Arc<Gpu>, checkpoint: Checkpoint, mut run: RunFolder) -> Result<Self> {
         let Checkpoint {
-            config,
+            mut config,
             space,
             mut progress,
             origin: before,
@@ -171,6 +158,7 @@ impl Session {
         config.validate()?;
         let parts = Parts::open(gpu, &config, &space, Some(&progress))?;
         let mut trainer = parts.trainer;
+        config.train.accumulate = trainer.training().accumulate;
         for network in ["G.", "D.", "E."] {
             trainer.load(&networks, network)?;
         }
@@ -274,75 +262,8 @@ impl Session {
         trained.map_err(|error| self.with_way_out(error))
     }
 
-    /// Adds what to do about numbers out of bounds. To resume would lead to the same ones, bit for bit.
-    fn with_way_out(&self, error: Error) -> Error {
-        let Error::NonFinite(what) = error else {
-            return error;
-        };
-        let lr = self.config.optim.lr / 2.0;
-        let root = self.run.root().display();
-        let now = Mark::of(&self.progress);
-        let last = now.step;
-        // Between iterations the last one was saved, or cannot be. What settings were changed to is not made again.
-        let is_lost = !self.trainer.is_between_iterations();
-        let comes_again =
-            |changes: usize, step: u64| is_lost && step < last && changes == now.changes;
-        Error::NonFinite(match self.saved {
-            Some(Mark { step, changes }) if comes_again(changes, step) => format!(
-                "{what}: --resume --out {root} --max-steps {last} brings back what came after iteration {step}, bit for \
-                 bit; then start a new run with the networks of iteration {last}, --from {root} --lr {lr}; --resume \
-                 without --max-steps would end here again"
-            ),
-            Some(Mark { step, changes }) if changes == now.changes => format!(
-                "{what}: start a new run with the networks of iteration {step}, --from {root} --lr {lr}; --resume would \
-                 end here again"
-            ),
-            Some(Mark { step, .. }) => format!(
-                "{what}: start a new run with the networks of iteration {step}, --from {root} --lr {lr}, or --resume: \
-                 what settings were changed to since is forgotten then"
-            ),
-            None if comes_again(0, 0) => format!(
-                "{what}: start a new run with --lr {lr}; no checkpoint had been written yet, but the same command with \
-                 another folder and --max-steps {last} brings back the iterations before this one, bit for bit"
-            ),
-            None => format!(
-                "{what}: start a new run with --lr {lr}; no checkpoint had been written yet"
-            ),
-        })
-    }
-
     fn is_saved(&self) -> bool {
         self.saved == Some(Mark::of(&self.progress))
-    }
-
-    /// Saves the last whole iteration after an error, if it is not saved yet and can be: with training's own statistics,
-    /// because what estimates them anew may be what failed.
-    fn rescue(&mut self, hear: &mut Listener) -> Result<()> {
-        let step = self.progress.step;
-        let is_new = step > 0 && !self.is_saved();
-        if !is_new || !self.trainer.is_between_iterations() {
-            return Ok(());
-        }
-        match self.write(hear) {
-            Ok(()) => Ok(()),
-            Err(error) => hear(&TrainEvent::Notice(format!(
-                "iteration {step} could not be saved: {error}"
-            ))),
-        }
-    }
-
-    /// Ends the reloading of the page after an error, whatever became of the rest.
-    fn end_page(&self, hear: &mut Listener) -> Result<()> {
-        let root = self.run.root();
-        if !self.config.train.html || !root.join(report::PAGE).exists() {
-            return Ok(());
-        }
-        match report::write(root, false) {
-            Ok(()) => Ok(()),
-            Err(error) => hear(&TrainEvent::Notice(format!(
-                "the page of the run still reloads: {error}"
-            ))),
-        }
     }
 
     fn train_and_save(

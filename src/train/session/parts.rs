@@ -75,6 +75,7 @@ impl Parts {
             betas: config.optim.betas(),
             ema: config.optim.ema,
             batch_size: train.batch_size,
+            accumulate: train.accumulate,
             vgg_divisor: vgg.as_ref().map(|_| 1),
         };
         let room = Room {
@@ -90,6 +91,13 @@ impl Parts {
                     .into(),
             );
         }
+        let parts = trainer.training().accumulate;
+        if parts != train.accumulate {
+            notices.push(format!(
+                "to stay within memory_limit, a batch is computed in {parts} parts (accumulate = {parts}): the numbers are \
+                 the same to rounding, an iteration takes longer"
+            ));
+        }
         let calibration = match train.recalibrate {
             0 => None,
             _ => Some(trainer.calibration()?).filter(Calibration::has_norms),
@@ -104,6 +112,7 @@ impl Parts {
             samples.prepare(&mut trainer)?;
         }
         batcher.windows = trainer.inputs().specs().to_vec();
+        batcher.parts = trainer.training().accumulate;
         let batcher = Arc::new(batcher);
         let loader = Loader::start(batcher.clone(), from, workers(train.workers))?;
         Ok(Self {
