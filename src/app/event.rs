@@ -173,6 +173,14 @@ impl<E> Events<E> {
         (Self { sender, window }, receiver)
     }
 
+    /// Closes the window, as its user would.
+    pub fn close_window(&self) {
+        if let Some(window) = &self.window {
+            window.send_viewport_cmd(egui::ViewportCommand::Close);
+            window.request_repaint();
+        }
+    }
+
     /// Tells an event.
     pub fn send(&self, event: E) {
         // A window that has been closed needs no more news.

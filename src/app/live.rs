@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 
@@ -16,7 +17,11 @@ use crate::train::event::End;
 use crate::train::{Session, Sketch, TrainEvent};
 use crate::{Error, Result};
 
-/// Trains while a window shows it. `hear` is told everything as well. Closing the window saves and ends the run.
+/// Time between looks at whether the program is to end, once training has.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
+/// Trains while a window shows it. `hear` is told everything as well. Closing the window saves and ends the run; raising
+/// `stop` does so too, and closes the window.
 ///
 /// `open` opens the session at first, and again whenever training has ended and shall go on.
 ///
@@ -42,7 +47,7 @@ pub fn train(
     result.recv().unwrap_or(Err(Error::Interrupted))
 }
 
-/// Trains as often as the window wants, until it is gone; says how training ended the last time.
+/// Trains as often as the window wants, until it is gone or `stop` is raised; says how training ended the last time.
 ///
 /// # Errors
 /// If the session could not be opened, or training failed, the last time.
@@ -62,24 +67,27 @@ pub fn serve(
         if let Err(error) = &end {
             told.send(News::Broken(error.to_string()));
         }
-        if !goes_on(&wanted, &drawing.1) {
+        if !goes_on(&wanted, &drawing.1, stop) {
+            // Whoever ends the program from outside wants no window left of it.
+            told.close_window();
             return end;
         }
-        stop.store(false, Ordering::Relaxed);
     }
 }
 
-/// Waits until training is to go on, or the window is gone. Meanwhile there is no network to draw with.
-fn goes_on(wanted: &Receiver<()>, sketches: &Receiver<Sketch>) -> bool {
-    loop {
+/// Waits until training is to go on, the window is gone, or `stop` is raised. Meanwhile there is no network to draw with.
+fn goes_on(wanted: &Receiver<()>, sketches: &Receiver<Sketch>, stop: &AtomicBool) -> bool {
+    while !stop.load(Ordering::Relaxed) {
         select! {
             recv(wanted) -> start => return start.is_ok(),
             recv(sketches) -> sketch => if let Ok(sketch) = sketch {
                 let reason = "training has stopped, and the network is gone until it is started again";
                 sketch.refuse(Error::Usage(reason.into()));
-            }
+            },
+            default(BETWEEN_LOOKS) => {}
         }
     }
+    false
 }
 
 fn run(

@@ -289,6 +289,34 @@ fn resume(gpu: &Arc<Gpu>, root: &Path) -> spadework::Result<Session> {
     Session::resume(gpu, checkpoint, run)
 }
 
+/// Raised while it trains or once it has ended, the flag ends it without the window.
+#[test]
+fn a_training_that_is_to_stop_waits_for_no_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let gpu = Gpu::open(None).unwrap();
+    for (name, ended) in [("early", End::Interrupted), ("late", End::Complete)] {
+        let (told, heard) = Events::<News>::silent();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (root, gpu) = (dir.path().join(name), gpu.clone());
+        let raised = stop.clone();
+        let training =
+            std::thread::spawn(move || serve(|| start(&gpu, &root), &raised, None, &told, |_| {}));
+        let mut kept = Vec::new();
+        let limit = Duration::from_secs(120);
+        while !stop.load(Ordering::Relaxed) {
+            let news = heard.recv_timeout(limit).expect("training goes on");
+            let is_time = match &news {
+                News::Train(TrainEvent::Step(_)) => ended == End::Interrupted,
+                News::Train(TrainEvent::Ended(_)) => ended == End::Complete,
+                _ => false,
+            };
+            kept.push(news);
+            stop.store(is_time, Ordering::Relaxed);
+        }
+        assert_eq!(training.join().unwrap().unwrap(), ended, "{name}");
+    }
+}
+
 #[test]
 fn a_training_started_again_equals_one_that_never_stopped() {
     let dir = tempfile::tempdir().unwrap();
