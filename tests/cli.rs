@@ -94,6 +94,7 @@ fn help_says_what_there_is() {
         "bench kernels",
         "bench synth",
         "bench train",
+        "bench sizes",
         "bench windows",
         "bench start",
         "bench floor",
@@ -255,6 +256,23 @@ fn pictures_and_training_are_measured() {
         assert_eq!(report["has_vgg"], has_vgg);
         assert_timed(report);
         assert!(report["device_bytes"].as_u64().unwrap() > 0, "{report}");
+    }
+    let line =
+        "bench sizes --preset tiny --ngf 2 --seconds 0 --json --crop-sizes 64,32 --batches 2,4";
+    let told: serde_json::Value = serde_json::from_str(&accepted(line)).unwrap();
+    let lines = told["result"].as_array().unwrap();
+    let sizes: Vec<_> = lines
+        .iter()
+        .map(|line| (&line["picture"][0], &line["batch"]))
+        .collect();
+    assert_eq!(
+        serde_json::json!(sizes),
+        serde_json::json!([[64, 2], [64, 4], [32, 2], [32, 4]])
+    );
+    for line in lines {
+        for what in ["synthesis", "training"] {
+            assert_timed(&line[what]["cost"]);
+        }
     }
     assert_timed(&measured("windows"));
     let floor = measured("floor");

@@ -10,6 +10,7 @@ pub mod kernels;
 pub mod machine;
 pub mod profile;
 pub mod setting;
+pub mod sizes;
 pub mod start;
 pub mod synth;
 pub mod timing;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use spadework::bench::kernels::{Selection, Source};
 use spadework::bench::synth::Way;
 use spadework::bench::{Machine, Patience, Setting, Sizes};
-use spadework::bench::{floor, kernels, start, synth, train, windows};
+use spadework::bench::{floor, kernels, sizes, start, synth, train, windows};
 use spadework::config::Preset;
 use spadework::gpu::Gpu;
 use spadework::{Error, Result};
@@ -31,6 +31,8 @@ enum What {
     Synth(Synth),
     /// Whole iterations of training: a generator's step and a discriminator's
     Train(Train),
+    /// How pictures and training grow with the size of the pictures and with how many there are at once
+    Sizes(Growth),
     /// Window tables of a label map on one core: all that one picture of a training batch brings
     Windows(Windows),
     /// From opening the adapter to the first picture, phase by phase
@@ -123,6 +125,27 @@ struct Train {
 }
 
 #[derive(clap::Args)]
+struct Growth {
+    /// Widths of the pictures
+    #[arg(long, value_name = "PIXELS", value_delimiter = ',', default_values_t = [64, 128, 256, 512])]
+    crop_sizes: Vec<usize>,
+    /// Pictures at once
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 2, 4, 8], value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batches: Vec<u16>,
+    /// Starting point of the network, a preset of `train`
+    #[arg(long, default_value = "paper-256", hide_possible_values = true)]
+    preset: Preset,
+    /// Width of the generator [default: the preset's]
+    #[arg(long, value_name = "CHANNELS")]
+    ngf: Option<usize>,
+    /// Folder of label maps to draw, numbers of classes; those beyond 150 are folded [default: built-in landscapes]
+    #[arg(long, value_name = "DIR")]
+    maps: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
 struct Windows {
     #[command(flatten)]
     common: Common,
@@ -203,6 +226,7 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
         What::Kernels(args) => time_kernels(args, adapter),
         What::Synth(args) => draw(args, adapter),
         What::Train(args) => iterate(args, adapter),
+        What::Sizes(args) => grow(args, adapter),
         What::Windows(Windows { network, common }) => {
             common.tell(None, windows::run(&network.open()?, common.patience())?)
         }
@@ -315,4 +339,30 @@ fn iterate(args: &Train, adapter: Option<&str>) -> Result<()> {
     let memory = args.memory;
     args.common
         .tell(Some(&*gpu), text::Trained { reports, memory })
+}
+
+fn grow(args: &Growth, adapter: Option<&str>) -> Result<()> {
+    let gpu = Gpu::open(adapter)?;
+    let grid = sizes::Grid {
+        sizes: Sizes {
+            preset: args.preset,
+            crop_size: None,
+            ngf: args.ngf,
+            use_vae: false,
+        },
+        crop_sizes: args.crop_sizes.clone(),
+        batches: args.batches.iter().map(|&n| n.into()).collect(),
+    };
+    let (maps, patience) = (args.maps.as_deref(), args.common.patience());
+    if args.common.json {
+        let lines = sizes::run(&gpu, &grid, maps, patience, |_| Ok(()))?;
+        return args.common.tell(Some(&*gpu), text::Grown(lines));
+    }
+    // It takes minutes, so lines come as they are known.
+    let machine = Machine::here(Some(&*gpu)).text();
+    super::print(&format!("{machine}\n{}", text::growth_head()))?;
+    sizes::run(&gpu, &grid, maps, patience, |line| {
+        super::print(&text::growth(line))
+    })
+    .map(drop)
 }

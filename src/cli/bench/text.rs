@@ -1,7 +1,7 @@
 //! Measurements as tables of text.
 
 use serde::{Serialize, Serializer};
-use spadework::bench::{Machine, Timing, floor, kernels, start, synth, train, windows};
+use spadework::bench::{Machine, Timing, floor, kernels, sizes, start, synth, train, windows};
 
 /// What can be read.
 pub trait Text {
@@ -116,6 +116,55 @@ impl Text for Vec<kernels::Line> {
     fn text(&self) -> String {
         kernels(self)
     }
+}
+
+/// What each size costs.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Grown(pub Vec<sizes::Line>);
+
+impl Text for Grown {
+    fn text(&self) -> String {
+        let lines = self.0.iter().map(growth);
+        lines.fold(growth_head(), |text, line| text + &line)
+    }
+}
+
+/// Columns of the lines of [`growth`], whose widths are fixed.
+pub fn growth_head() -> String {
+    format!(
+        "{:>9} {:>5}  {:>10} {:>8} {:>8} {:>10}  {:>10} {:>8} {:>8} {:>10}\n",
+        "picture",
+        "batch",
+        "drawn, ms",
+        "ns/pixel",
+        "GMAC",
+        "device",
+        "iter., ms",
+        "ns/pixel",
+        "GMAC",
+        "device"
+    )
+}
+
+/// What pictures of a size cost: to draw them, and an iteration of training.
+pub fn growth(line: &sizes::Line) -> String {
+    let [width, height] = line.picture;
+    let [drawn, trained] = [&line.synthesis, &line.training].map(|fit| match fit.cost() {
+        Some(cost) => format!(
+            "{:>10} {:>8.0} {:>8.1} {:>10}",
+            ms(cost.timing.median_ms),
+            cost.ns_per_pixel,
+            cost.gmac,
+            mib(cost.device_bytes)
+        ),
+        None => format!("{:>10} {:>8} {:>8} {:>10}", "too large", "", "", ""),
+    });
+    format!(
+        "{:>9} {:>5}  {drawn}  {trained}\n",
+        format!("{width}x{height}"),
+        line.batch
+    )
 }
 
 /// What pictures cost, and whether memory is told.
