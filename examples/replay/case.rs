@@ -82,6 +82,7 @@ impl<'a> Case<'a> {
             betas: optim.betas(),
             ema: None,
             batch_size: self.map("step0.")?.n,
+            accumulate: 1,
             vgg_divisor: loss.vgg_loss.then_some(self.settings.vgg_divisor),
         })
     }

@@ -32,7 +32,7 @@ impl Trainer {
             for part in 0..parts {
                 self.upload(feed, part)?;
                 self.prepare(Turn::Generator, feed, part, rate)?;
-                self.generator.executor.replay(&mut self.store)?;
+                self.generator.executor.replay(&self.store)?;
                 if part + 1 < parts {
                     self.settle(Turn::Generator, part, &mut losses)?;
                 }
@@ -44,7 +44,7 @@ impl Trainer {
                 self.upload(feed, part)?;
             }
             self.prepare(Turn::Discriminator, feed, part, schedule.discriminator)?;
-            self.discriminator.executor.replay(&mut self.store)?;
+            self.discriminator.executor.replay(&self.store)?;
             // Only now, so that the device does not wait between the networks.
             if part == 0 && schedule.generator.is_some() {
                 self.settle(Turn::Generator, parts - 1, &mut losses)?;
@@ -72,9 +72,9 @@ impl Trainer {
         self.check(feed, true)?;
         self.upload(feed, 0)?;
         self.prepare(Turn::Generator, feed, 0, rates.0)?;
-        let generator = self.generator.executor.profile(&mut self.store)?;
+        let generator = self.generator.executor.profile(&self.store)?;
         self.prepare(Turn::Discriminator, feed, 0, rates.1)?;
-        let discriminator = self.discriminator.executor.profile(&mut self.store)?;
+        let discriminator = self.discriminator.executor.profile(&self.store)?;
         let mut losses = Losses::default();
         self.settle(Turn::Generator, 0, &mut losses)?;
         self.settle(Turn::Discriminator, 0, &mut losses)?;
