@@ -12,6 +12,33 @@ use crate::{Error, Result};
 /// Colours, row by row.
 pub type Picture = Grid<[u8; 3]>;
 
+/// How far two pictures of one size are apart, in steps of 8-bit colours.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Deviation {
+    /// The largest difference.
+    pub most: u8,
+    /// The mean difference over all pixels and channels.
+    pub mean: f64,
+}
+
+impl Deviation {
+    /// Compares pictures of one size.
+    pub fn between(a: &Picture, b: &Picture) -> Self {
+        assert_eq!(
+            [a.width, a.height],
+            [b.width, b.height],
+            "sizes of pictures that are compared"
+        );
+        let channels = a.data.iter().flatten().zip(b.data.iter().flatten());
+        let apart = channels.map(|(a, b)| a.abs_diff(*b));
+        let sum: f64 = apart.clone().map(f64::from).sum();
+        Self {
+            most: apart.max().unwrap_or(0),
+            mean: sum / (3 * a.data.len()).max(1) as f64,
+        }
+    }
+}
+
 /// From -1..1, row by row with three numbers a pixel. Eight bits are cut off, not rounded, as the published code does.
 pub fn from_unit(width: usize, height: usize, values: &[f64]) -> Picture {
     let byte = |value: f64| ((value as f32 + 1.0) / 2.0 * 255.0) as u8;

@@ -560,3 +560,30 @@ fn inspect_tells_where_the_time_goes() {
     assert!(std::fs::read_to_string(&chart).unwrap().starts_with("<svg"));
     refused(&format!("{line} --picture a.png"), 2, &["a.png", ".svg"]);
 }
+
+/// The shipped generator stores some 40 maps one after the other. Each is rounded by 2^-11 of a value near one at most, so
+/// errors of the picture, 127.5 steps for one, are below 127.5 * sqrt(40) / 2^11 = 0.4 steps as a root mean square. Four
+/// times that, and one step where a colour is cut off on the other side, make three.
+#[test]
+fn pictures_in_halves_are_near_those_in_floats() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    accepted(&format!("landscapes --out {} --count 2 --val 1", at("set")));
+    let line = format!(
+        "synth {} --out {} --json --half",
+        at("set/val_label"),
+        at("pictures")
+    );
+    let told = accepted(&format!("{line} --deviation"));
+    let told: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let deviation = &told["deviation"];
+    let [most, mean] = ["most", "mean"].map(|name| deviation[name].as_f64().unwrap());
+    assert!(most <= 3.0 && mean <= 0.4, "{told}");
+    assert!(mean > 0.0, "nothing was rounded: {told}");
+    let line = format!(
+        "synth {} --out {} --deviation",
+        at("set/val_label"),
+        at("pictures")
+    );
+    refused(&line, 2, &["required arguments"]);
+}

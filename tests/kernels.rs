@@ -7,6 +7,7 @@ use spadework::cpu;
 use spadework::gpu::Gpu;
 use spadework::graph::plan::Target;
 use spadework::graph::{Graph, Shape, Ty};
+use spadework::ops::elementwise::Scale;
 use spadework::ops::norm::{EpsRule, Norm};
 use spadework::ops::{Case, Op, Real, Tensor, all_cases};
 use std::collections::HashMap;
@@ -176,4 +177,65 @@ fn statistics_keep_their_digits_far_from_zero() {
             }
         }
     }
+}
+
+/// In 16-bit floats kernels read what was rounded to them, compute as ever, and round the result: by at most 2^-11 of it, or
+/// half of the smallest number there is, 2^-24. Blocked operations write it twice. Arguments are rounded here, so that
+/// nothing else is to be seen.
+#[test]
+fn storage_in_halves_rounds_and_no_more() {
+    let gpu = gpus()[0]
+        .with_half()
+        .expect("the adapter under test has 16-bit floats");
+    let rounded = |x: f64| f64::from(half::f16::from_f64(x));
+    let mut count = 0;
+    for case in all_cases()
+        .iter()
+        .filter(|case| case.op.aliases().is_empty())
+    {
+        // As outputs themselves they would be wide.
+        let graph = case_graph_read(case, |graph, id| {
+            let factor = Real(1.0);
+            graph.apply(Scale { factor }, &[id]).unwrap()
+        });
+        let mut tensors = case_tensors(case);
+        for tensor in tensors.values_mut() {
+            if let Tensor::Dense { .. } = tensor {
+                *tensor = tensor.map(rounded);
+            }
+        }
+        let all = tensors
+            .values()
+            .filter(|t| matches!(t, Tensor::Dense { .. }));
+        if all.flat_map(|t| t.data()).any(|x| !x.is_finite()) {
+            continue;
+        }
+        let want = cpu::run(&graph, &tensors).outputs;
+        let (mut dense, mut index) = (HashMap::new(), HashMap::new());
+        for (name, tensor) in &tensors {
+            match tensor {
+                Tensor::Dense { .. } => drop(dense.insert(name.clone(), tensor.to_device(0.0))),
+                Tensor::Index(words) => drop(index.insert(name.clone(), words.clone())),
+            }
+        }
+        let got = run_on(&gpu, &graph, &dense, &index);
+        let types: Vec<Ty> = case.inputs.iter().map(case_type).collect();
+        let cost = case.op.cost(&types, &want_types(&graph));
+        for (name, want) in &want {
+            let shape = want.shape();
+            let terms = ((cost.macs + cost.adds) as f64 / shape.len() as f64).max(1.0);
+            let terms = terms * amplification(&case.op).powi(2);
+            let most = max_abs(want.data());
+            let limit = tolerance(terms, most) + most * 2f64.powi(-10) + 2f64.powi(-24);
+            let rows = case
+                .op
+                .live_rows(&tensors_in_order(case, &tensors), name_index(name));
+            let live = rows.unwrap_or(shape.rows()) * shape.c;
+            let numbers = Tensor::from_device(shape, &got[name]);
+            let what = format!("{:?} ({}) {name}", case.op, case.name);
+            assert_close(&what, &numbers.data()[..live], &want.data()[..live], limit);
+            count += 1;
+        }
+    }
+    assert!(count > 100, "{count} results");
 }

@@ -7,9 +7,9 @@ use common::*;
 use naga::back::{hlsl, msl, spv};
 use spadework::gpu::shader::{Shader, Variant};
 use spadework::graph::Ty;
-use spadework::graph::plan::{Plan, Target};
+use spadework::graph::plan::{Plan, Step, Target};
 use spadework::ops::winograd::Filtering;
-use spadework::ops::{Buffering, Family, all_cases};
+use spadework::ops::{Buffering, Dispatch, Family, all_cases};
 use std::collections::BTreeMap;
 
 /// Variants with the number of buffers each binds, and the bytes of workgroup memory it may take.
@@ -25,6 +25,7 @@ fn variants() -> BTreeMap<String, (Variant, usize, u32)> {
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
+            is_half: false,
         };
         let most_bytes = match family {
             Family::Tiled(buffering) => buffering.most_bytes(),
@@ -32,17 +33,36 @@ fn variants() -> BTreeMap<String, (Variant, usize, u32)> {
         };
         for case in all_cases() {
             let plan = Plan::new(&case_graph(&case), &target).unwrap();
-            for dispatch in plan.steps.iter().flat_map(|s| &s.kernel.dispatches) {
-                let variant = Variant::from(dispatch);
-                let bound = dispatch.bindings.len();
-                // What the first family that runs a variant allows is the least.
-                variants
-                    .entry(format!("{variant:?}"))
-                    .or_insert((variant, bound, most_bytes));
+            for step in &plan.steps {
+                for dispatch in &step.kernel.dispatches {
+                    let mut insert = |variant: Variant| {
+                        let bound = dispatch.bindings.len();
+                        // What the first family that runs a variant allows is the least.
+                        variants
+                            .entry(format!("{variant:?}"))
+                            .or_insert((variant, bound, most_bytes));
+                    };
+                    insert(Variant::from(dispatch));
+                    if matches!(family, Family::Tiled(_)) {
+                        insert(in_halves(step, dispatch));
+                    }
+                }
             }
         }
     }
     variants
+}
+
+/// The variant whose arguments and results are all stored in 16-bit floats.
+fn in_halves(step: &Step, dispatch: &Dispatch) -> Variant {
+    let mut step = step.clone();
+    let types = step.input_types.iter_mut().chain(&mut step.output_types);
+    for ty in types {
+        if let Ty::Dense(shape) = *ty {
+            *ty = Ty::Half(shape);
+        }
+    }
+    Variant::of(&step, dispatch)
 }
 
 fn spirv(shader: &Shader) -> Vec<u32> {
@@ -70,7 +90,7 @@ fn metal(shader: &Shader, entry: &str) -> String {
 
 fn direct3d(shader: &Shader) -> String {
     let options = hlsl::Options {
-        shader_model: hlsl::ShaderModel::V6_0,
+        shader_model: hlsl::ShaderModel::V6_2,
         fake_missing_bindings: true,
         ..Default::default()
     };
@@ -157,4 +177,5 @@ fn workgroups_fit_every_adapter() {
 fn dense_types_know_their_size() {
     let shape = spadework::graph::Shape::new(2, 3, 5, 7);
     assert_eq!(Ty::Dense(shape).bytes(), 2 * 3 * 5 * 8 * 4);
+    assert_eq!(Ty::Half(shape).bytes(), 2 * 3 * 5 * 8 * 2);
 }

@@ -95,6 +95,9 @@ struct Synth {
     /// Ways to draw [default: both]
     #[arg(long = "way", value_name = "WAY", value_delimiter = ',')]
     ways: Vec<Way>,
+    /// Store weights and what is computed of them in 16-bit floats
+    #[arg(long)]
+    half: bool,
     /// Pictures to draw together
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
@@ -305,7 +308,10 @@ fn refuse_none(lines: &[kernels::Line], args: &Kernels) -> Result<()> {
 
 fn draw(args: &Synth, adapter: Option<&str>) -> Result<()> {
     let setting = args.network.open()?;
-    let gpu = Gpu::open(adapter)?;
+    let mut gpu = Gpu::open(adapter)?;
+    if args.half {
+        gpu = gpu.with_half()?;
+    }
     let options = synth::Options {
         ways: match args.ways.is_empty() {
             true => vec![Way::Plain, Way::Kept],

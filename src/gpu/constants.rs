@@ -2,9 +2,9 @@
 
 use super::slice::Slice;
 use super::{Executor, Store};
-use crate::graph::Graph;
 use crate::graph::hoist::Constant;
 use crate::graph::plan::Plan;
+use crate::graph::{Graph, Ty};
 use crate::ops::Texels;
 use crate::{Error, Result};
 
@@ -55,8 +55,17 @@ impl Executor {
         Ok(executor)
     }
 
-    /// Copies an output of the plan to where the store has a name, as texels or as it is.
-    fn copy(&self, store: &Store, output: &str, name: &str, texels: Option<&Texels>) -> Result<()> {
+    /// Copies an output of the plan to where the store has a name: as texels, rounded to 16 bits, or as it is.
+    fn copy(
+        &self,
+        store: &mut Store,
+        output: &str,
+        name: &str,
+        texels: Option<&Texels>,
+    ) -> Result<()> {
+        if let Ty::Half(_) = store.ty(name)? {
+            return store.write(name, &self.read_padded(store, output)?);
+        }
         let (_, ty, place) = self.output(output)?;
         let from = self.resolve(store, *place)?;
         let mut slice = Slice::begin(store.gpu());

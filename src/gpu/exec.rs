@@ -236,7 +236,7 @@ impl Executor {
             for dispatch in &step.kernel.dispatches {
                 let key = self.bind_key(step, dispatch);
                 if !self.bound_by_key.contains_key(&key) {
-                    self.bound.push(self.bind(store, dispatch, &key.1)?);
+                    self.bound.push(self.bind(store, dispatch, &key)?);
                     self.bound_by_key.insert(key, self.bound.len() - 1);
                 }
             }
@@ -261,8 +261,13 @@ impl Executor {
         kernel.dispatches.iter().filter(runs).map(find).collect()
     }
 
-    fn bind(&self, store: &Store, dispatch: &Dispatch, places: &[Place]) -> Result<Bound> {
-        let pipeline = self.gpu.pipeline(&dispatch.into());
+    fn bind(
+        &self,
+        store: &Store,
+        dispatch: &Dispatch,
+        (variant, places): &BindKey,
+    ) -> Result<Bound> {
+        let pipeline = self.gpu.pipeline(variant);
         let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: &self.params,
             offset: 0,
@@ -386,7 +391,7 @@ impl Executor {
             binding => step.place(binding).unwrap_or(Place::Nowhere),
         };
         (
-            dispatch.into(),
+            Variant::of(step, dispatch),
             dispatch.bindings.iter().map(place).collect(),
         )
     }

@@ -2,13 +2,16 @@
 
 mod constants;
 pub mod exec;
+mod half;
 mod health;
 mod readback;
 pub mod shader;
 mod slice;
 pub mod store;
 
+use crate::graph::half::state_type;
 use crate::graph::plan::Target;
+use crate::graph::{Shape, Ty};
 use crate::ops::winograd::Filtering;
 use crate::ops::{Buffering, Family, texels};
 use crate::{Error, Result};
@@ -44,6 +47,8 @@ pub struct Gpu {
     gives_way: Arc<AtomicBool>,
     /// Which convolutions are done by Winograd's.
     pub filtering: Filtering,
+    /// Whether maps and weights are stored in 16-bit floats.
+    is_half: bool,
     pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
     health: Health,
 }
@@ -142,10 +147,14 @@ pub fn family_of(
     if is_cpu && has_subgroups && fixed && lanes >= 4 && has_layers {
         Family::Subgroup(lanes)
     } else {
-        Family::Tiled(Buffering::for_bytes(
-            limits.max_compute_workgroup_storage_size,
-        ))
+        tiled(limits)
     }
+}
+
+/// The tiled family by the size of an adapter's workgroup memory.
+fn tiled(limits: &wgpu::Limits) -> Family {
+    let bytes = limits.max_compute_workgroup_storage_size;
+    Family::Tiled(Buffering::for_bytes(bytes))
 }
 
 /// What the planner would have to know of an adapter opened by [`Gpu::open`].
@@ -162,6 +171,7 @@ fn target(family: Family, limits: &wgpu::Limits) -> Target {
             .max_storage_buffer_binding_size
             .min(limits.max_buffer_size),
         filtering: Filtering::default(),
+        is_half: false,
     }
 }
 
@@ -173,7 +183,8 @@ impl Gpu {
     pub fn open(wanted: Option<&str>) -> Result<Arc<Self>> {
         let adapter = choose_adapter(wanted)?;
         let info = adapter.get_info();
-        let wished = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let wished =
+            wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("spadework"),
             required_features: adapter.features() & wished,
@@ -205,15 +216,48 @@ impl Gpu {
     /// The same device with another choice of convolutions; tests compare them this way.
     pub fn with_filtering(&self, filtering: Filtering) -> Arc<Self> {
         Arc::new(Self {
+            filtering,
+            ..self.again()
+        })
+    }
+
+    /// The same device, for drawing with maps and weights that are stored in 16-bit floats and computed with in 32. It runs
+    /// the tiled kernels, which read no textures.
+    ///
+    /// # Errors
+    /// If the adapter has no 16-bit floats.
+    pub fn with_half(&self) -> Result<Arc<Self>> {
+        if !self.device.features().contains(wgpu::Features::SHADER_F16) {
+            return Err(Error::Usage(format!(
+                "{} has no 16-bit floats: leave out --half",
+                self.info.name
+            )));
+        }
+        Ok(Arc::new(Self {
+            is_half: true,
+            family: tiled(&self.device.limits()),
+            ..self.again()
+        }))
+    }
+
+    /// The same device without a pipeline yet.
+    fn again(&self) -> Self {
+        Self {
             device: self.device.clone(),
             queue: self.queue.clone(),
             info: self.info.clone(),
             family: self.family,
-            filtering,
+            filtering: self.filtering,
+            is_half: self.is_half,
             gives_way: self.gives_way.clone(),
             pipelines: Mutex::default(),
             health: self.health.clone(),
-        })
+        }
+    }
+
+    /// Type of state of a shape, as this device stores it.
+    pub fn state_type(&self, shape: Shape) -> Ty {
+        state_type(shape, self.is_half)
     }
 
     fn opened(
@@ -229,6 +273,7 @@ impl Gpu {
             family,
             gives_way: Arc::default(),
             filtering: Filtering::default(),
+            is_half: false,
             pipelines: Mutex::default(),
             health,
         })
@@ -238,6 +283,7 @@ impl Gpu {
     pub fn target(&self) -> Target {
         Target {
             filtering: self.filtering,
+            is_half: self.is_half,
             ..target(self.family, &self.device.limits())
         }
     }

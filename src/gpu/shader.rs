@@ -3,7 +3,10 @@
 //! A template sees the dispatch's defines and the name of the wanted `entry`. Bind group layouts come from what the
 //! entry point really uses, so a shader's bindings are written down once, in the shader.
 
-use crate::ops::Dispatch;
+use super::half::narrow;
+use crate::graph::Ty;
+use crate::graph::plan::Step;
+use crate::ops::{Binding, Dispatch};
 use include_dir::{Dir, include_dir};
 use minijinja::{Environment, Value};
 use std::collections::HashMap;
@@ -33,6 +36,8 @@ pub struct Variant {
     pub entry: &'static str,
     /// Values of the template's variables.
     pub defines: Vec<(&'static str, u32)>,
+    /// Which bindings hold 16-bit floats; bit `b - 1` stands for binding `b`.
+    pub halves: u32,
 }
 
 impl From<&Dispatch> for Variant {
@@ -41,6 +46,7 @@ impl From<&Dispatch> for Variant {
             shader: dispatch.shader,
             entry: dispatch.entry,
             defines: dispatch.defines.clone(),
+            halves: 0,
         }
     }
 }
@@ -69,6 +75,20 @@ pub struct Shader {
 }
 
 impl Variant {
+    /// What a dispatch of a step runs, as its arguments and results are stored.
+    pub fn of(step: &Step, dispatch: &Dispatch) -> Self {
+        let is_half = |binding: &Binding| match *binding {
+            Binding::Input(i) => matches!(step.input_types[i], Ty::Half(_)),
+            Binding::Output(i) => matches!(step.output_types[i], Ty::Half(_)),
+            Binding::Scratch(_) | Binding::Texels(_) => false,
+        };
+        let bits = dispatch.bindings.iter().enumerate();
+        Self {
+            halves: bits.fold(0, |bits, (at, b)| bits | u32::from(is_half(b)) << at),
+            ..dispatch.into()
+        }
+    }
+
     /// Renders the template, parses and validates it.
     ///
     /// # Panics
@@ -83,9 +103,16 @@ impl Variant {
         let source = template
             .render(context)
             .unwrap_or_else(|e| panic!("{self:?}: {e:#}"));
+        let mut capabilities = naga::valid::Capabilities::SUBGROUP;
+        let source = match self.halves {
+            0 => source,
+            bindings => {
+                capabilities |= naga::valid::Capabilities::SHADER_FLOAT16;
+                narrow(&source, bindings)
+            }
+        };
         let module = naga::front::wgsl::parse_str(&source)
             .unwrap_or_else(|e| panic!("{self:?}: {}", e.emit_to_string(&source)));
-        let capabilities = naga::valid::Capabilities::SUBGROUP;
         let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())

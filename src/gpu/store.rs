@@ -6,6 +6,8 @@ use crate::graph::{Ty, reuse};
 use crate::ops::{Tensor, Texels};
 use crate::windows::{Header, check_packed};
 use crate::{Error, Result};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -190,6 +192,14 @@ impl Store {
         }
     }
 
+    /// Type of what has a name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn ty(&self, name: &str) -> Result<Ty> {
+        Ok(self.entry(name)?.ty)
+    }
+
     /// Header of the last words written to a window table.
     pub fn header(&self, name: &str) -> Option<Header> {
         self.entries.get(name)?.header
@@ -248,13 +258,25 @@ impl Store {
         Ok(self.texels[..layers.len()].to_vec())
     }
 
-    /// Writes numbers that are in device layout already.
+    /// Writes numbers that are in device layout already, rounded where they are stored in 16 bits.
     ///
     /// # Errors
-    /// If the name is unknown or the length wrong, or the device was lost.
+    /// If the name is unknown, the length wrong or a number too large for 16 bits, or the device was lost.
     pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let entry = self.entry(name)?;
-        let bytes: &[u8] = bytemuck::cast_slice(values);
+        let mut narrow = Vec::new();
+        let mut bytes: &[u8] = bytemuck::cast_slice(values);
+        if let Ty::Half(_) = entry.ty {
+            narrow.resize(values.len(), f16::ZERO);
+            narrow.convert_from_f32_slice(values);
+            if let Some(at) = narrow.iter().position(|x| !x.is_finite()) {
+                return Err(Error::NonFinite(format!(
+                    "`{name}` holds {}, which is no 16-bit float: leave out --half",
+                    values[at]
+                )));
+            }
+            bytes = bytemuck::cast_slice(&narrow);
+        }
         if bytes.len() as u64 != entry.ty.bytes() {
             return Err(Error::Shape {
                 op: "store",
@@ -325,6 +347,9 @@ impl Store {
     pub fn read(&self, name: &str) -> Result<Vec<f32>> {
         let entry = self.entry(name)?;
         let bytes = self.gpu.read(self.buffer(name)?, entry.ty.bytes())?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+        Ok(match entry.ty {
+            Ty::Half(_) => bytemuck::pod_collect_to_vec::<u8, f16>(&bytes).to_f32_vec(),
+            _ => bytemuck::pod_collect_to_vec(&bytes),
+        })
     }
 }

@@ -8,6 +8,7 @@
 pub mod autodiff;
 pub mod dump;
 mod fold;
+pub mod half;
 pub mod hoist;
 pub mod lower;
 pub mod plan;

@@ -127,6 +127,8 @@ impl Windows {
 pub enum Ty {
     /// 32-bit floats in NHWC order.
     Dense(Shape),
+    /// The same, stored in 16-bit floats.
+    Half(Shape),
     /// A packed table of distinct label windows.
     Windows(Windows),
     /// A map of this many label symbols.
@@ -137,7 +139,7 @@ impl Ty {
     /// The dense shape; index buffers have the empty shape.
     pub const fn shape(&self) -> Shape {
         match self {
-            Self::Dense(shape) => *shape,
+            Self::Dense(shape) | Self::Half(shape) => *shape,
             Self::Windows(_) | Self::Symbols(_) => Shape::new(0, 0, 0, 0),
         }
     }
@@ -157,6 +159,7 @@ impl Ty {
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Dense(shape) => shape.vec4s() as u64 * 16,
+            Self::Half(shape) => shape.vec4s() as u64 * 8,
             Self::Windows(w) => {
                 WindowTable::capacity_words(w.pixels, w.taps, w.channels) as u64 * 4
             }
@@ -169,6 +172,7 @@ impl fmt::Display for Ty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dense(shape) => write!(f, "{shape}"),
+            Self::Half(shape) => write!(f, "{shape} of 16 bits"),
             Self::Windows(w) => write!(f, "windows[{} px, {} taps]", w.pixels, w.taps),
             Self::Symbols(count) => write!(f, "symbols[{count}]"),
         }

@@ -154,6 +154,7 @@ mod tests {
             workspace_bytes: 1 << 20,
             max_binding_bytes,
             filtering: Filtering::default(),
+            is_half: false,
         };
         let refused = Error::Device("too large".into());
         advise(refused, &training(), &target, Room::default()).to_string()
@@ -187,6 +188,7 @@ mod tests {
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
+            is_half: false,
         };
         let error = advise(
             Error::Usage("no".into()),

@@ -363,6 +363,7 @@ mod tests {
         workspace_bytes: 64 << 20,
         max_binding_bytes: 128 << 20,
         filtering: Filtering::Chosen,
+        is_half: false,
     };
 
     fn map(side: usize, n: usize, id: impl Fn(usize) -> u32) -> IdMap {

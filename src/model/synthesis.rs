@@ -72,7 +72,7 @@ fn weights_on_device(gpu: &Arc<Gpu>, params: &Params, weights: &StateDict) -> Re
     let mut store = Store::new(gpu.clone());
     for spec in params.specs() {
         let values = spec.find(&weights.tensors)?;
-        store.create(&spec.name, crate::graph::Ty::Dense(spec.shape()))?;
+        store.create(&spec.name, gpu.state_type(spec.shape()))?;
         store.write(&spec.name, &values)?;
     }
     Ok(store)

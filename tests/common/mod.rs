@@ -6,7 +6,7 @@ pub mod golden;
 use spadework::config::ModelConfig;
 use spadework::gpu::{Executor, Gpu, Store};
 use spadework::graph::plan::{Plan, Target};
-use spadework::graph::{Graph, Ty};
+use spadework::graph::{Graph, Ty, ValueId};
 use spadework::ops::winograd::Filtering;
 use spadework::ops::{Buffering, Case, CaseInput, Family, Tensor};
 use spadework::windows::IdMap;
@@ -99,6 +99,11 @@ pub fn case_type(input: &CaseInput) -> Ty {
 
 /// A graph that is one case: arguments are state (so that updates may alias them) `x0, x1, ...`, results `y0, y1, ...`.
 pub fn case_graph(case: &Case) -> Graph {
+    case_graph_read(case, |_, result| result)
+}
+
+/// The same with results that are read in some way.
+pub fn case_graph_read(case: &Case, read: impl Fn(&mut Graph, ValueId) -> ValueId) -> Graph {
     let mut graph = Graph::new();
     let mut inputs = Vec::new();
     for (i, input) in case.inputs.iter().enumerate() {
@@ -110,6 +115,7 @@ pub fn case_graph(case: &Case) -> Graph {
     }
     let outputs = graph.apply_all(case.op.clone(), &inputs).unwrap();
     for (i, id) in outputs.into_iter().enumerate() {
+        let id = read(&mut graph, id);
         graph.output(&format!("y{i}"), id);
     }
     graph

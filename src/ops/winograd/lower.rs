@@ -197,6 +197,7 @@ mod tests {
             workspace_bytes: 64 << 20,
             max_binding_bytes: 128 << 20,
             filtering,
+            is_half: false,
         }
     }
 
