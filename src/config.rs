@@ -55,7 +55,7 @@ const SHARED: [(&str, &str); 5] = [
     ("aspect_ratio", "aspect_ratio"),
 ];
 
-/// What may change when a run goes on: how long, how watched, and where its files lie now.
+/// What may change when a run goes on: how long, how watched, in how much memory, and where its files lie now.
 const CHANGEABLE: [(&str, &str); 22] = [
     ("optim", "niter"),
     ("optim", "niter_decay"),
@@ -171,6 +171,13 @@ impl Config {
             ));
         }
         config.validate()?;
+        let [was, parts] = [self, &config].map(|config| config.train.accumulate);
+        if was != parts && config.model.norms_over_pictures() {
+            return usage(format!(
+                "accumulate = {parts} cannot change in the middle of this run: a norm takes its moments over the pictures \
+                 of a part, so it would be another training; resume without it, or start a new run"
+            ));
+        }
         Ok(config)
     }
 
@@ -221,28 +228,8 @@ impl Config {
         self.loss.validate()?;
         self.optim.validate()?;
         self.train.validate()?;
-        let [h0, w0] = self.model.latent();
-        let kind = self.model.norm_g.kind;
-        let together = self.train.batch_size / self.train.accumulate;
-        if kind != SpadeNorm::Instance && together * h0 * w0 < 2 {
-            return usage(format!(
-                "one picture at a time with a 1x1 latent grid leaves {kind} norm a single value: \
-                 raise batch_size or crop_size, or lower num_upsampling_layers"
-            ));
-        }
-        // Nothing else of the encoder depends on the size of its map.
-        let side = self.model.enc_size.div_ceil(1 << ENCODER_LAYERS);
-        let values = match self.model.norm_e.kind {
-            NormKind::Instance => side * side,
-            NormKind::Batch | NormKind::SyncBatch => together * side * side,
-            NormKind::Group(_) | NormKind::None => usize::MAX,
-        };
-        if self.model.use_vae && values < 2 {
-            return usage(format!(
-                "enc_size = {} leaves {} norm a single value behind the encoder's last layer: raise it above 64",
-                self.model.enc_size, self.model.norm_e
-            ));
-        }
+        self.model
+            .check_pictures(self.train.batch_size / self.train.accumulate)?;
         Ok(())
     }
 

@@ -262,6 +262,9 @@ impl Generator {
             return Ok(Vec::new());
         }
         let values = self.inner.pictures_at(&map, &styles, [height, width])?;
+        if values.data().iter().any(|x| !x.is_finite()) {
+            return Err(self.inner.overflow());
+        }
         let pictures = values.data().chunks_exact(width * height * 3);
         Ok(pictures
             .map(|values| picture::from_unit(width, height, values))

@@ -180,8 +180,7 @@ fn statistics_keep_their_digits_far_from_zero() {
 }
 
 /// In 16-bit floats kernels read what was rounded to them, compute as ever, and round the result: by at most 2^-11 of it, or
-/// half of the smallest number there is, 2^-24. Blocked operations write it twice. Arguments are rounded here, so that
-/// nothing else is to be seen.
+/// 2^-25 where numbers are the smallest. Arguments are rounded here, so that nothing else is to be seen.
 #[test]
 fn storage_in_halves_rounds_and_no_more() {
     let gpu = gpus()[0]
@@ -189,10 +188,7 @@ fn storage_in_halves_rounds_and_no_more() {
         .expect("the adapter under test has 16-bit floats");
     let rounded = |x: f64| f64::from(half::f16::from_f64(x));
     let mut count = 0;
-    for case in all_cases()
-        .iter()
-        .filter(|case| case.op.aliases().is_empty())
-    {
+    for case in &all_cases() {
         // As outputs themselves they would be wide.
         let graph = case_graph_read(case, |graph, id| {
             let factor = Real(1.0);
@@ -218,23 +214,32 @@ fn storage_in_halves_rounds_and_no_more() {
                 Tensor::Index(words) => drop(index.insert(name.clone(), words.clone())),
             }
         }
-        let got = run_on(&gpu, &graph, &dense, &index);
         let types: Vec<Ty> = case.inputs.iter().map(case_type).collect();
         let cost = case.op.cost(&types, &want_types(&graph));
-        for (name, want) in &want {
-            let shape = want.shape();
-            let terms = ((cost.macs + cost.adds) as f64 / shape.len() as f64).max(1.0);
-            let terms = terms * amplification(&case.op).powi(2);
-            let most = max_abs(want.data());
-            let limit = tolerance(terms, most) + most * 2f64.powi(-10) + 2f64.powi(-24);
-            let rows = case
-                .op
-                .live_rows(&tensors_in_order(case, &tensors), name_index(name));
-            let live = rows.unwrap_or(shape.rows()) * shape.c;
-            let numbers = Tensor::from_device(shape, &got[name]);
-            let what = format!("{:?} ({}) {name}", case.op, case.name);
-            assert_close(&what, &numbers.data()[..live], &want.data()[..live], limit);
-            count += 1;
+        // Blocked operations write a result twice; a tap at a time, which no real workspace asks for, as often as they have
+        // taps, and channels twice as often.
+        for (workspace_bytes, roundings) in [(gpu.target().workspace_bytes, 2.0), (64, 50.0)] {
+            let target = Target {
+                workspace_bytes,
+                ..gpu.target()
+            };
+            let got = run_for(&gpu, &target, &graph, &dense, &index);
+            for (name, want) in &want {
+                let shape = want.shape();
+                let terms = ((cost.macs + cost.adds) as f64 / shape.len() as f64).max(1.0);
+                let terms = terms * amplification(&case.op).powi(2);
+                let most = max_abs(want.data());
+                let rounded = roundings * (most * 2f64.powi(-11) + 2f64.powi(-25));
+                let limit = tolerance(terms, most) + rounded;
+                let rows = case
+                    .op
+                    .live_rows(&tensors_in_order(case, &tensors), name_index(name));
+                let live = rows.unwrap_or(shape.rows()) * shape.c;
+                let numbers = Tensor::from_device(shape, &got[name]);
+                let what = format!("{:?} ({}) {name}", case.op, case.name);
+                assert_close(&what, &numbers.data()[..live], &want.data()[..live], limit);
+                count += 1;
+            }
         }
     }
     assert!(count > 100, "{count} results");

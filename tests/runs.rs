@@ -662,6 +662,38 @@ fn iterations_that_a_bad_gradient_lost_come_again() {
     assert!(!error.contains("brings back"), "{error}");
 }
 
+/// Batches in parts, statistics estimated anew over parts: to the same bits, stopped or not. With batch norm parts are
+/// another training, so they cannot change on the way.
+#[test]
+fn a_run_in_parts_goes_on_in_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, stopped, plain] = ["whole", "stopped", "plain"].map(|name| dir.path().join(name));
+    let options = format!("{OPTIONS} --display-freq 0 --recalibrate 2");
+    let parts = format!("{options} --accumulate 2");
+    accepted(&format!("train --out {} {parts}", whole.display()));
+    accepted(&format!(
+        "train --out {} --max-steps 2 {parts}",
+        stopped.display()
+    ));
+    let resume = format!("train --out {} --resume", stopped.display());
+    let output = run(&format!("{resume} --accumulate 1"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("accumulate = 1 cannot change"), "{error}");
+    accepted(&resume);
+    accepted(&format!("train --out {} {options}", plain.display()));
+    let load = |run: &Path| Checkpoint::load(&newest(run)).unwrap();
+    let [whole, stopped, plain] = [&whole, &stopped, &plain].map(|run| load(run));
+    assert_eq!(whole.config.train.accumulate, 2);
+    assert_eq!(whole.progress, stopped.progress);
+    assert!(whole.networks == stopped.networks && whole.moments == stopped.moments);
+    assert_eq!(whole.progress.step, plain.progress.step);
+    assert!(
+        whole.networks != plain.networks,
+        "the norms saw other pictures"
+    );
+}
+
 /// What is told is what is taken, by what it is for; what is more than a limit is refused with what would fit.
 #[test]
 fn memory_is_told_and_kept_within_a_limit() {

@@ -25,7 +25,7 @@ fn variants() -> BTreeMap<String, (Variant, usize, u32)> {
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
-            is_half: false,
+            storage: spadework::graph::half::Storage::Single,
         };
         let most_bytes = match family {
             Family::Tiled(buffering) => buffering.most_bytes(),

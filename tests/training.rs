@@ -10,6 +10,7 @@ use spadework::model::init::normal;
 use spadework::model::{Feed, Keep, Losses, Room, Schedule, Trainer, Training};
 use spadework::state::HostTensor;
 use spadework::windows::IdMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const SIDE: usize = 32;
@@ -293,6 +294,52 @@ fn a_batch_in_parts_has_losses_and_gradients_of_the_whole() {
             }
         }
         assert_eq!(parts.updates(), whole.0.updates());
+    }
+}
+
+/// With decays of 0 and 0.9 the second moment is a tenth of the squared gradient after one update, so it is off by twice as
+/// much; a weight moves by its rate whatever the gradient's size, and its average follows.
+#[test]
+fn a_batch_in_parts_makes_one_update() {
+    let limit = 2.0 * 60.0 * common::tolerance(4000.0, 1.0);
+    let photos = pictures(WIDE).photos;
+    let [whole, halves] = [1, 2].map(|accumulate| {
+        let mut trainer = in_parts(accumulate, Keep::Losses, Room::default()).unwrap();
+        let before = trainer.weights().unwrap().tensors;
+        iterate(&mut trainer, &photos, 1e-3).unwrap();
+        (
+            before,
+            trainer.weights().unwrap().tensors,
+            trainer.moments().unwrap(),
+        )
+    });
+    let name = "G.up_3.conv_0.weight_orig";
+    let moments =
+        |state: &(_, _, BTreeMap<String, HostTensor>)| state.2[&format!("v.{name}")].data.clone();
+    let [got, want] = [moments(&halves), moments(&whole)];
+    let rms = |values: &[f32]| {
+        values
+            .iter()
+            .map(|&x| f64::from(x).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
+    let apart: Vec<f32> = got.iter().zip(&want).map(|(a, b)| a - b).collect();
+    assert!(rms(&want) > 0.0);
+    assert!(
+        rms(&apart) <= limit * rms(&want),
+        "{:e} of {:e}",
+        rms(&apart),
+        rms(&want)
+    );
+    for (before, after, _) in [&whole, &halves] {
+        for name in [
+            name,
+            "D.discriminator_0.model0.0.weight",
+            "ema.G.up_3.conv_0.weight_orig",
+        ] {
+            assert!(before[name] != after[name], "{name} stays");
+        }
     }
 }
 

@@ -191,3 +191,24 @@ impl<E> Events<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eframe::egui::{RawInput, ViewportCommand, ViewportId};
+
+    #[test]
+    fn a_window_that_is_closed_is_asked_to_close() {
+        let window = egui::Context::default();
+        let (events, _heard) = Events::<()>::new(window.clone());
+        let asked = |window: &egui::Context| {
+            let mut output = window.run_ui(RawInput::default(), |_| {});
+            output.textures_delta.clear();
+            let commands = &output.viewport_output[&ViewportId::ROOT].commands;
+            commands.contains(&ViewportCommand::Close)
+        };
+        assert!(!asked(&window));
+        events.close_window();
+        assert!(asked(&window));
+    }
+}

@@ -11,14 +11,14 @@ use super::setting::{Setting, noise};
 use super::timing::{Patience, Timing, median, seconds};
 use super::work::Work;
 use crate::Result;
-use crate::gpu::{Executor, Gpu, Store};
+use crate::gpu::{Executor, Gpu, Store, tiled};
 use crate::graph::plan::{Place, Plan, Step};
 use crate::graph::{Graph, Shape, Ty};
 use crate::model::Inputs;
 use crate::model::cost::{synthesis_plan, training_plans};
 use crate::ops::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
 use crate::ops::gemm::{Kind, Product};
-use crate::ops::{Buffering, Case, CaseInput, Family, Kernel, Op, all_cases};
+use crate::ops::{Case, CaseInput, Family, Kernel, Op, all_cases};
 use crate::windows::IdMap;
 
 /// Input channels, output channels, side of the map: the heavy layers of the networks.
@@ -124,8 +124,7 @@ pub fn run(
     let mut gpus = vec![gpu.clone()];
     if selection.tiled && !matches!(gpu.family, Family::Tiled(_)) {
         let (device, queue) = (gpu.device.clone(), gpu.queue.clone());
-        let bytes = device.limits().max_compute_workgroup_storage_size;
-        let family = Family::Tiled(Buffering::for_bytes(bytes));
+        let family = tiled(&device.limits());
         gpus.push(Gpu::with_family(device, queue, family));
     }
     let mut lines = Vec::new();

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::gpu::Gpu;
+use crate::graph::half::Storage;
 use crate::ops::Family;
 
 /// A machine, as far as a measurement depends on it.
@@ -65,7 +66,7 @@ impl Adapter {
             driver: format!("{} {}", info.driver, info.driver_info)
                 .trim()
                 .to_owned(),
-            kernels: kernels(gpu.family),
+            kernels: kernels(gpu.family) + stored(gpu.storage()),
         }
     }
 }
@@ -75,6 +76,14 @@ pub fn kernels(family: Family) -> String {
     match family {
         Family::Tiled(buffering) => format!("tiled in {} KiB", buffering.most_bytes() >> 10),
         Family::Subgroup(lanes) => format!("subgroup of {lanes} lanes"),
+    }
+}
+
+/// How values are stored, where that is not in 32 bits.
+fn stored(storage: Storage) -> &'static str {
+    match storage {
+        Storage::Single => "",
+        Storage::Half | Storage::HalfState => ", stored in 16 bits",
     }
 }
 

@@ -304,7 +304,7 @@ mod tests {
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: crate::ops::winograd::Filtering::Chosen,
-            is_half: false,
+            storage: crate::graph::half::Storage::Single,
         };
         let plan = Plan::new(&graph, &target).unwrap();
         let steps = plan.steps.len();

@@ -124,7 +124,7 @@ fn target(adapter: Option<&str>) -> Result<Target> {
             workspace_bytes: gpu::WORKSPACE_BYTES,
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
-            is_half: false,
+            storage: spadework::graph::half::Storage::Single,
         }),
         (Err(error), _) => Err(error),
     }

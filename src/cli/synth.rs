@@ -47,7 +47,7 @@ pub struct Args {
     /// Pictures to draw together; with --batch-statistics the last lot is filled up with layouts before it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
-    /// Store weights and what is computed of them in 16-bit floats: half of the memory, and faster on cards that wait for it
+    /// Store weights and maps in 16-bit floats: half of their memory, and faster on cards that wait for it
     #[arg(long)]
     half: bool,
     /// Draw each picture in 32 bits as well, and tell how far it is from that, in steps of 8-bit colours
@@ -113,6 +113,11 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
         )));
     }
     let styles = args.styles.resolve(&mut generator)?;
+    // Of photos the other has styles of its own.
+    let exact_styles = match &mut exact {
+        Some(exact) => args.styles.resolve(exact)?,
+        None => Vec::new(),
+    };
     let stop = super::interrupt::flag()?;
     let bar = super::bar((jobs.len() * styles.len()) as u64, "drawing");
     for Lot { drawn, told } in lots(jobs.len(), args.batch.into(), args.batch_statistics) {
@@ -129,7 +134,10 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
             let drawn = generator.synth_together(&layouts, chosen, size)?;
             let seconds = start.elapsed().as_secs_f64() / jobs.len() as f64;
             let exact = exact.as_mut();
-            let exact = exact.map(|exact| exact.synth_together(&layouts, chosen, size));
+            let exact = exact.map(|exact| {
+                let chosen = exact_styles[i].as_ref().map(|(style, _)| style);
+                exact.synth_together(&layouts, chosen, size)
+            });
             let exact = exact.transpose()?.unwrap_or_default();
             for (at, (job, layout)) in jobs.iter().zip(&layouts).enumerate().skip(told) {
                 let picture = &drawn[at];

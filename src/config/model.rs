@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LayerNorm, NormG, NormKind, usage};
+use super::{LayerNorm, NormG, NormKind, SpadeNorm, usage};
 use crate::Result;
 
 /// Doublings between the latent grid and the picture.
@@ -214,6 +214,43 @@ pub const ENCODER_LAYERS: usize = 6;
 const MAX_CLASSES: usize = 254;
 
 impl ModelConfig {
+    /// Whether a norm takes its moments over all pictures that are computed at once.
+    pub fn norms_over_pictures(&self) -> bool {
+        let over_pictures = |kind| matches!(kind, NormKind::Batch | NormKind::SyncBatch);
+        self.norm_g.kind != SpadeNorm::Instance
+            || over_pictures(self.norm_d.kind)
+            || self.use_vae && over_pictures(self.norm_e.kind)
+    }
+
+    /// Refuses to compute so few pictures at once that a norm would have a single value.
+    ///
+    /// # Errors
+    /// Names the norm and the way out.
+    pub fn check_pictures(&self, at_once: usize) -> Result<()> {
+        let [h0, w0] = self.latent();
+        let kind = self.norm_g.kind;
+        if kind != SpadeNorm::Instance && at_once * h0 * w0 < 2 {
+            return usage(format!(
+                "one picture at a time with a 1x1 latent grid leaves {kind} norm a single value: raise batch_size or \
+                 crop_size, or lower accumulate or num_upsampling_layers"
+            ));
+        }
+        // Nothing else of the encoder depends on the size of its map.
+        let side = self.enc_size.div_ceil(1 << ENCODER_LAYERS);
+        let values = match self.norm_e.kind {
+            NormKind::Instance => side * side,
+            NormKind::Batch | NormKind::SyncBatch => at_once * side * side,
+            NormKind::Group(_) | NormKind::None => usize::MAX,
+        };
+        if self.use_vae && values < 2 {
+            return usage(format!(
+                "enc_size = {} leaves {} norm a single value behind the encoder's last layer: raise it above 64",
+                self.enc_size, self.norm_e
+            ));
+        }
+        Ok(())
+    }
+
     /// Channels of the semantic input, S: classes, don't-care, instance edges.
     pub fn semantic_nc(&self) -> usize {
         self.label_nc + usize::from(self.dontcare) + usize::from(self.edges)

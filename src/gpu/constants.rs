@@ -2,6 +2,7 @@
 
 use super::slice::Slice;
 use super::{Executor, Store};
+use crate::graph::half::Storage;
 use crate::graph::hoist::Constant;
 use crate::graph::plan::Plan;
 use crate::graph::{Graph, Ty};
@@ -35,7 +36,11 @@ impl Executor {
     }
 
     fn fill(plan: Plan, store: &mut Store, constants: &[Constant]) -> Result<Self> {
-        let target = store.gpu().target();
+        let mut target = store.gpu().target();
+        if target.storage == Storage::Half {
+            // Rounded once, at their end.
+            target.storage = Storage::HalfState;
+        }
         // First, because its workspace is larger than those of the constants, which then share it.
         let executor = Self::new(plan, store)?;
         for Constant { name, graph } in constants {

@@ -9,7 +9,7 @@ pub mod shader;
 mod slice;
 pub mod store;
 
-use crate::graph::half::state_type;
+use crate::graph::half::{Storage, state_type};
 use crate::graph::plan::Target;
 use crate::graph::{Shape, Ty};
 use crate::ops::winograd::Filtering;
@@ -47,8 +47,8 @@ pub struct Gpu {
     gives_way: Arc<AtomicBool>,
     /// Which convolutions are done by Winograd's.
     pub filtering: Filtering,
-    /// Whether maps and weights are stored in 16-bit floats.
-    is_half: bool,
+    /// How maps and weights are stored.
+    storage: Storage,
     pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
     health: Health,
 }
@@ -152,7 +152,7 @@ pub fn family_of(
 }
 
 /// The tiled family by the size of an adapter's workgroup memory.
-fn tiled(limits: &wgpu::Limits) -> Family {
+pub(crate) fn tiled(limits: &wgpu::Limits) -> Family {
     let bytes = limits.max_compute_workgroup_storage_size;
     Family::Tiled(Buffering::for_bytes(bytes))
 }
@@ -171,7 +171,7 @@ fn target(family: Family, limits: &wgpu::Limits) -> Target {
             .max_storage_buffer_binding_size
             .min(limits.max_buffer_size),
         filtering: Filtering::default(),
-        is_half: false,
+        storage: Storage::Single,
     }
 }
 
@@ -234,7 +234,7 @@ impl Gpu {
             )));
         }
         Ok(Arc::new(Self {
-            is_half: true,
+            storage: Storage::Half,
             family: tiled(&self.device.limits()),
             ..self.again()
         }))
@@ -248,16 +248,21 @@ impl Gpu {
             info: self.info.clone(),
             family: self.family,
             filtering: self.filtering,
-            is_half: self.is_half,
+            storage: self.storage,
             gives_way: self.gives_way.clone(),
             pipelines: Mutex::default(),
             health: self.health.clone(),
         }
     }
 
+    /// How plans on this device store maps and weights.
+    pub fn storage(&self) -> Storage {
+        self.storage
+    }
+
     /// Type of state of a shape, as this device stores it.
     pub fn state_type(&self, shape: Shape) -> Ty {
-        state_type(shape, self.is_half)
+        state_type(shape, self.storage)
     }
 
     fn opened(
@@ -273,7 +278,7 @@ impl Gpu {
             family,
             gives_way: Arc::default(),
             filtering: Filtering::default(),
-            is_half: false,
+            storage: Storage::Single,
             pipelines: Mutex::default(),
             health,
         })
@@ -283,7 +288,7 @@ impl Gpu {
     pub fn target(&self) -> Target {
         Target {
             filtering: self.filtering,
-            is_half: self.is_half,
+            storage: self.storage,
             ..target(self.family, &self.device.limits())
         }
     }

@@ -7,7 +7,7 @@
 //! Everything is sized for the worst content of the index buffers, so a plan never grows and its peak is known
 //! before the first step.
 
-use super::half::narrow;
+use super::half::{Storage, narrow};
 use super::hoist::{Constant, hoist};
 use super::lower::lower;
 use super::recompute::{Recompute, recompute};
@@ -121,8 +121,8 @@ pub struct Target {
     pub max_binding_bytes: u64,
     /// Which convolutions are done by Winograd's.
     pub filtering: Filtering,
-    /// Whether maps and weights are stored in 16-bit floats (see [`half`](super::half)).
-    pub is_half: bool,
+    /// How values are stored.
+    pub storage: Storage,
 }
 
 impl Plan {
@@ -167,8 +167,8 @@ impl Plan {
     /// Orders and places a graph that suits the target.
     fn of(graph: &Graph, target: &Target, what: Recompute) -> Result<Self> {
         let mut graph = early(graph);
-        if target.is_half {
-            graph = narrow(graph);
+        if target.storage != Storage::Single {
+            graph = narrow(graph, target.storage);
         }
         // Before anything is computed from the sizes: kernels count in 32 bits.
         let mut nodes = graph.nodes.iter();

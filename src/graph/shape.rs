@@ -136,6 +136,9 @@ pub enum Ty {
 }
 
 impl Ty {
+    /// A single number.
+    pub const SCALAR: Self = Self::Dense(Shape::scalar());
+
     /// The dense shape; index buffers have the empty shape.
     pub const fn shape(&self) -> Shape {
         match self {

@@ -276,7 +276,7 @@ mod tests {
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: crate::ops::winograd::Filtering::Never,
-            is_half: false,
+            storage: crate::graph::half::Storage::Single,
         }
     }
 

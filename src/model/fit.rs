@@ -52,7 +52,8 @@ pub(super) fn advise(error: Error, training: &Training, target: &Target, room: R
     let spared = room.spared_by();
     let spared = spared.and_then(|change| fits(change, training, alone));
     let smaller = smaller(training).find_map(|(change, smaller)| fits(&change, &smaller, room));
-    let mut in_parts = training.in_more_parts();
+    let is_possible = |parts: &Training| parts.model.check_pictures(parts.part_size()).is_ok();
+    let mut in_parts = training.in_more_parts().filter(is_possible);
     let in_parts = in_parts.find_map(|parts| fits(&in_parts_of(&parts), &parts, room));
     let ways: Vec<String> = spared.into_iter().chain(in_parts).chain(smaller).collect();
     let way_out = match ways.is_empty() {
@@ -154,7 +155,7 @@ mod tests {
             workspace_bytes: 1 << 20,
             max_binding_bytes,
             filtering: Filtering::default(),
-            is_half: false,
+            storage: crate::graph::half::Storage::Single,
         };
         let refused = Error::Device("too large".into());
         advise(refused, &training(), &target, Room::default()).to_string()
@@ -188,7 +189,7 @@ mod tests {
             workspace_bytes: 1 << 20,
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
-            is_half: false,
+            storage: crate::graph::half::Storage::Single,
         };
         let error = advise(
             Error::Usage("no".into()),

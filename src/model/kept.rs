@@ -13,6 +13,7 @@ use super::style::Style;
 use super::synthesis::{Look, Synthesis};
 use crate::config::ModelConfig;
 use crate::gpu::{Executor, Store};
+use crate::graph::half::{Storage, state_type};
 use crate::graph::plan::Target;
 use crate::graph::shape::Windows;
 use crate::graph::{Graph, Shape, Ty};
@@ -71,8 +72,8 @@ fn levels(config: &ModelConfig, latent: [usize; 2]) -> Vec<Level> {
 
 impl Level {
     /// Bytes of tables with so many rows, and of the largest of them.
-    fn bytes(&self, rows: usize) -> [u64; 2] {
-        let bytes = |c: usize| Ty::Dense(Shape::new(1, 2, rows, c)).bytes();
+    fn bytes(&self, rows: usize, storage: Storage) -> [u64; 2] {
+        let bytes = |c: usize| state_type(Shape::new(1, 2, rows, c), storage).bytes();
         let of_layers = self.layers.iter().map(|&(_, c)| bytes(c));
         [of_layers.clone().sum(), of_layers.max().unwrap_or(0)]
     }
@@ -90,7 +91,7 @@ pub(super) fn room(
         let bytes = levels
             .iter()
             .zip(rows)
-            .map(|(level, &rows)| level.bytes(rows));
+            .map(|(level, &rows)| level.bytes(rows, target.storage));
         let total: u64 = bytes.clone().map(|[all, _]| all).sum();
         let largest = bytes.map(|[_, largest]| largest).max();
         total <= MOST_BYTES && largest.unwrap_or(0) <= target.max_binding_bytes
@@ -363,7 +364,7 @@ mod tests {
         workspace_bytes: 64 << 20,
         max_binding_bytes: 128 << 20,
         filtering: Filtering::Chosen,
-        is_half: false,
+        storage: Storage::Single,
     };
 
     fn map(side: usize, n: usize, id: impl Fn(usize) -> u32) -> IdMap {

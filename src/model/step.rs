@@ -24,7 +24,7 @@ use super::net::{Mode, Net, Statistics, average, has_average};
 use super::params::Params;
 use super::vgg::vgg_params;
 use crate::Result;
-use crate::config::{LossConfig, ModelConfig, NormKind, SpadeNorm};
+use crate::config::{LossConfig, ModelConfig, NormKind};
 use crate::graph::autodiff::gradients;
 use crate::graph::{Graph, Shape, ValueId};
 use crate::ops::Real;
@@ -119,11 +119,7 @@ impl Training {
     /// Whether the parts of a batch make the same update as the whole: not if a norm takes moments over all pictures that
     /// are computed at once.
     pub fn is_separable(&self) -> bool {
-        let over_batch = |kind| matches!(kind, NormKind::Batch | NormKind::SyncBatch);
-        let model = &self.model;
-        model.norm_g.kind == SpadeNorm::Instance
-            && !over_batch(model.norm_d.kind)
-            && !(model.use_vae && over_batch(model.norm_e.kind))
+        !self.model.norms_over_pictures()
     }
 
     /// Names of the losses of a generator step, in the published order.
@@ -248,7 +244,7 @@ impl Training {
         let of_generator = |norm: &&Statistics| norm.name.starts_with("G.");
         let statistics = net.statistics().iter().filter(of_generator);
         let statistics: Vec<_> = statistics.cloned().collect();
-        let scalar = crate::graph::Ty::Dense(Shape::scalar());
+        let scalar = crate::graph::Ty::SCALAR;
         let share = net.graph.input(SHARE, scalar)?;
         let always = net.graph.input(ONE, scalar)?;
         for norm in &statistics {
@@ -378,7 +374,7 @@ impl Training {
         let mut seeds = Vec::new();
         for &(name, loss) in losses {
             // An input, so that it can change between iterations.
-            let scalar = crate::graph::Ty::Dense(Shape::scalar());
+            let scalar = crate::graph::Ty::SCALAR;
             seeds.push((loss, net.graph.input(&factor_name(name), scalar)?));
         }
         let grads = gradients(&mut net.graph, &seeds, &values)?;
@@ -405,7 +401,7 @@ impl Training {
         }
         let mut ready = finite;
         if self.accumulate > 1 {
-            let last = graph.input(LAST, crate::graph::Ty::Dense(Shape::scalar()))?;
+            let last = graph.input(LAST, crate::graph::Ty::SCALAR)?;
             ready = graph.apply(Both {}, &[finite, last])?;
         }
         let mut changed = Vec::new();
@@ -472,7 +468,7 @@ type Learned<'a> = (&'a str, ValueId, ValueId);
 
 /// Puts in the place of each gradient its sum over the parts of the batch so far.
 fn add_up(graph: &mut Graph, learned: &mut [Learned]) -> Result<()> {
-    let first = graph.input(FIRST, crate::graph::Ty::Dense(Shape::scalar()))?;
+    let first = graph.input(FIRST, crate::graph::Ty::SCALAR)?;
     for (name, _, grad) in learned {
         let sum = graph.state(&gradient_sum(name), graph.shape(*grad))?;
         *grad = graph.apply(Accumulate {}, &[sum, *grad, first])?;
@@ -495,7 +491,7 @@ fn by_readiness(graph: &Graph, learned: &mut [Learned]) {
 /// Running statistics are averaged as weights are. Singular vectors are not: the average of unit vectors is shorter,
 /// which would make sigma too small. Averaged filters have vectors of their own, which a power iteration keeps true.
 fn follow(graph: &mut Graph, changed: &[(String, ValueId)], finite: ValueId) -> Result<()> {
-    let share = graph.input(SHARE, crate::graph::Ty::Dense(Shape::scalar()))?;
+    let share = graph.input(SHARE, crate::graph::Ty::SCALAR)?;
     let is_vector = |name: &str| name.ends_with(".weight_u") || name.ends_with(".weight_v");
     for (name, new) in changed {
         if !has_average(name) || is_vector(name) {

@@ -12,6 +12,7 @@ use super::style::{Encoded, Style, no_styles};
 use crate::config::{ModelConfig, NetG};
 use crate::gpu::{Executor, Gpu, Profile, Store};
 use crate::graph::Graph;
+use crate::graph::half::Storage;
 use crate::graph::plan::Plan;
 use crate::ops::Tensor;
 use crate::state::StateDict;
@@ -305,6 +306,16 @@ impl Generator {
                 ..plain.effort
             },
         }
+    }
+
+    /// The error of pictures that are no numbers. What has been kept for the next is forgotten.
+    pub fn overflow(&mut self) -> Error {
+        self.latest = None;
+        let way_out = match self.store.gpu().storage() {
+            Storage::Single => "the weights of this generator are out of bounds",
+            _ => "leave out --half, whose numbers end at 65504",
+        };
+        Error::NonFinite(format!("a picture holds what is no number: {way_out}"))
     }
 
     /// Pictures in -1..1, N x H x W x 3, at the size the generator was trained for; styles as

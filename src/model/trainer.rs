@@ -92,6 +92,8 @@ pub struct Trainer {
     room: Room,
     /// What they compute again to take no more.
     recompute: Recompute,
+    /// Multiply-adds of the last iteration.
+    executed_macs: u64,
     /// Whether the generator has taken a step that the discriminator has not answered yet.
     is_halfway: bool,
     /// Whether weights change one after the other within a step.
@@ -189,9 +191,7 @@ impl Trainer {
 
     /// Multiply-adds of the last iteration.
     pub fn executed_macs(&self) -> u64 {
-        let steps = [&self.generator, &self.discriminator];
-        let of_part: u64 = steps.iter().map(|step| step.executor.executed_macs()).sum();
-        of_part * self.training.accumulate as u64
+        self.executed_macs
     }
 
     /// Packed tables of a batch, as [`Feed`] takes them.
@@ -206,7 +206,7 @@ impl Trainer {
         Ok(tables)
     }
 
-    /// The pictures of the last generator step, training mode, N x H x W x 3.
+    /// The pictures of the last part of the last generator step, training mode, N x H x W x 3.
     ///
     /// # Errors
     /// If the device was lost.
@@ -214,7 +214,7 @@ impl Trainer {
         self.generator.executor.read(&self.store, "fake")
     }
 
-    /// An output of the last generator step; see [`Keep`].
+    /// An output of the last generator step, gradients of the whole batch and everything else of its last part; see [`Keep`].
     ///
     /// # Errors
     /// If it was not kept, or the device was lost.
@@ -241,7 +241,7 @@ impl Trainer {
         })
     }
 
-    /// A plan for estimating running statistics anew, over batches as large as training's.
+    /// A plan for estimating running statistics anew, over as many pictures at once as training computes.
     ///
     /// # Errors
     /// If the device cannot hold the plan.

@@ -4,7 +4,7 @@ use super::*;
 use crate::graph::Shape;
 use crate::{Error, Result};
 
-const FLAG: Ty = Ty::Dense(Shape::scalar());
+const FLAG: Ty = Ty::SCALAR;
 
 /// The sum over parts, in place: arguments `(sum, x, first)`, result `x` where `first` is 1, else `sum + x`.
 ///

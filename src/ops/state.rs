@@ -7,7 +7,7 @@ use super::*;
 use crate::graph::Shape;
 use crate::{Error, Result};
 
-const FLAG: Ty = Ty::Dense(Shape::scalar());
+const FLAG: Ty = Ty::SCALAR;
 
 /// The new value in the memory of the old one where the flag is 1, else the old one: arguments `(old, new, flag)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -160,10 +160,18 @@ pub fn growth(line: &sizes::Line) -> String {
         ),
         None => format!("{:>10} {:>8} {:>8} {:>10}", "too large", "", "", ""),
     });
+    let why = [&line.synthesis, &line.training]
+        .into_iter()
+        .find_map(|fit| match fit {
+            sizes::Fit::TooLarge(why) => Some(format!("{:>9} {:>5}  {why}\n", "", "")),
+            sizes::Fit::Cost(_) => None,
+        });
     format!(
-        "{:>9} {:>5}  {drawn}  {trained}\n",
+        "{:>9} {:>5}  {}\n{}",
         format!("{width}x{height}"),
-        line.batch
+        line.batch,
+        format!("{drawn}  {trained}").trim_end(),
+        why.unwrap_or_default()
     )
 }
 

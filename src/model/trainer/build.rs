@@ -1,6 +1,7 @@
 //! Making a trainer: plans that fit the device, and a limit where one is set.
 
 use super::*;
+use crate::graph::half::Storage;
 use crate::graph::plan::Target;
 
 /// Plans of a training, and what they take.
@@ -28,6 +29,11 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::new`], and if it takes more even so; then nothing has been allocated.
     pub fn within(gpu: &Arc<Gpu>, training: Training, keep: Keep, room: Room) -> Result<Self> {
+        if gpu.storage() != Storage::Single {
+            return Err(Error::Usage(
+                "moments would vanish in 16-bit floats: train on a device that stores in 32".into(),
+            ));
+        }
         let chosen = choose(&training, keep, &gpu.target(), room);
         let built = chosen.and_then(|choice| Self::build(gpu, choice, keep, room));
         built.map_err(|error| advise(error, &training, &gpu.target(), room))
@@ -64,6 +70,7 @@ impl Trainer {
             footprint,
             room,
             recompute,
+            executed_macs: 0,
             is_halfway: false,
             is_torn: false,
         };
@@ -129,7 +136,10 @@ fn plan(
     let beside = room.plans(&training, &params, target)?;
     let steps = plans(&training, &params, keep, target, recompute)?;
     let footprint = Footprint::of(&[&steps[0], &steps[1]], &beside);
-    refuse_beyond(room.limit, &footprint)?;
+    refuse_beyond(room.limit, &footprint).map_err(|error| match error {
+        Error::Device(why) => Error::Device(format!("even with {}, {why}", thrift(&training))),
+        error => error,
+    })?;
     Ok(Choice {
         training,
         recompute,
@@ -137,6 +147,15 @@ fn plan(
         beside,
         footprint,
     })
+}
+
+/// What the thriftiest way of training does.
+fn thrift(training: &Training) -> String {
+    let again = "layers computed again";
+    match training.accumulate {
+        1 => again.into(),
+        parts => format!("{again} and batches in {parts} parts"),
+    }
 }
 
 /// Ways to train: the fastest alone where there is no limit, then ever thriftier ones.

@@ -24,6 +24,7 @@ impl Trainer {
         let start = Instant::now();
         let parts = self.training.accumulate;
         let mut losses = Losses::default();
+        self.executed_macs = 0;
         if let Some(rate) = schedule.generator {
             if let Some(decay) = self.training.ema {
                 let share = share(decay, self.generator.updates);
@@ -33,6 +34,7 @@ impl Trainer {
                 self.upload(feed, part)?;
                 self.prepare(Turn::Generator, feed, part, rate)?;
                 self.generator.executor.replay(&self.store)?;
+                self.executed_macs += self.generator.executor.executed_macs();
                 if part + 1 < parts {
                     self.settle(Turn::Generator, part, &mut losses)?;
                 }
@@ -45,6 +47,7 @@ impl Trainer {
             }
             self.prepare(Turn::Discriminator, feed, part, schedule.discriminator)?;
             self.discriminator.executor.replay(&self.store)?;
+            self.executed_macs += self.discriminator.executor.executed_macs();
             // Only now, so that the device does not wait between the networks.
             if part == 0 && schedule.generator.is_some() {
                 self.settle(Turn::Generator, parts - 1, &mut losses)?;
@@ -53,7 +56,7 @@ impl Trainer {
             self.settle(Turn::Discriminator, part, &mut losses)?;
         }
         self.is_halfway = false;
-        self.fit_slices(start.elapsed(), schedule.generator.is_some());
+        self.fit_slices(start.elapsed());
         Ok(losses)
     }
 
@@ -114,16 +117,10 @@ impl Trainer {
     }
 
     /// Fits the submissions to the speed of the iteration just done.
-    fn fit_slices(&mut self, elapsed: Duration, with_generator: bool) {
-        let [generator, discriminator] = [&mut self.generator, &mut self.discriminator];
-        let mut macs = discriminator.executor.executed_macs();
-        if with_generator {
-            macs += generator.executor.executed_macs();
-        }
-        macs *= self.training.accumulate as u64;
-        let rate = macs as f64 / elapsed.as_secs_f64().max(1e-6);
-        generator.executor.fit_slices(rate);
-        discriminator.executor.fit_slices(rate);
+    fn fit_slices(&mut self, elapsed: Duration) {
+        let rate = self.executed_macs as f64 / elapsed.as_secs_f64().max(1e-6);
+        self.generator.executor.fit_slices(rate);
+        self.discriminator.executor.fit_slices(rate);
     }
 
     /// Sets everything that a step reads of a part beside its pictures.

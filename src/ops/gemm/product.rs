@@ -127,7 +127,10 @@ impl Operation for Product {
             is_batched: self.is_batched,
             products_words: taps * rows * c4 * 4,
         };
-        let words = block.parts_words(self.kind == Kind::RowGrad, site.workspace_bytes / 4);
+        let words = match self.kind {
+            Kind::Rows => 0,
+            kind => block.parts_words(kind == Kind::RowGrad, site.workspace_bytes / 4),
+        };
         let room = Parts {
             scratch: Scratch(0),
             words,

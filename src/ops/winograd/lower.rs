@@ -2,6 +2,7 @@
 
 use super::{Tiling, WinogradConv, WinogradFilters, WinogradFiltersGrad, area};
 use crate::Result;
+use crate::graph::half::Storage;
 use crate::graph::plan::Target;
 use crate::graph::{Graph, Shape, ValueId};
 use crate::ops::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
@@ -45,11 +46,15 @@ fn tile(
         Filtering::Never => return None,
         Filtering::Always(tile) => return Some(tile),
     }
+    let bytes_per_vector = match target.storage {
+        Storage::Single | Storage::HalfState => 16,
+        Storage::Half => 8,
+    };
     // Filters of many channels outgrow a binding.
     let fits = |tile: usize| {
         let rows = area(tile) * cin.next_multiple_of(4);
         let columns = cout.div_ceil(4);
-        let bytes = (rows * columns * 16) as u64;
+        let bytes = (rows * columns * bytes_per_vector) as u64;
         let fits_texels = match target.family {
             Family::Tiled(_) => true,
             Family::Subgroup(_) => {
@@ -197,7 +202,7 @@ mod tests {
             workspace_bytes: 64 << 20,
             max_binding_bytes: 128 << 20,
             filtering,
-            is_half: false,
+            storage: Storage::Single,
         }
     }
 
