@@ -47,7 +47,7 @@ pub struct Args {
     /// Pictures to draw together; with --batch-statistics the last lot is filled up with layouts before it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
-    /// Store weights and maps in 16-bit floats: half of their memory, and faster on cards that wait for it
+    /// Store weights and maps in 16-bit floats: half of their memory
     #[arg(long)]
     half: bool,
     /// Draw each picture in 32 bits as well, and tell how far it is from that, in steps of 8-bit colours
