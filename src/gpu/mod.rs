@@ -247,7 +247,7 @@ impl Gpu {
             queue: self.queue.clone(),
             info: self.info.clone(),
             family: self.family,
-            filtering: self.filtering,
+            filtering: self.filtering.clone(),
             storage: self.storage,
             gives_way: self.gives_way.clone(),
             pipelines: Mutex::default(),
@@ -287,7 +287,7 @@ impl Gpu {
     /// What the planner must know.
     pub fn target(&self) -> Target {
         Target {
-            filtering: self.filtering,
+            filtering: self.filtering.clone(),
             storage: self.storage,
             ..target(self.family, &self.device.limits())
         }

@@ -9,14 +9,14 @@
 
 use super::half::{Storage, narrow};
 use super::hoist::{Constant, hoist};
-use super::lower::lower;
+use super::lower::{Lowering, lower};
 use super::recompute::{Recompute, recompute};
 use super::rewrite::rewrite;
 use super::slots::{Interval, KEPT, assign};
 use super::updates::early;
 use super::{Graph, Node, Source, Ty, ValueId};
 use crate::ops::texels::LAYER_BYTES;
-use crate::ops::winograd::Filtering;
+use crate::ops::winograd::{Choices, Filtering};
 use crate::ops::{Binding, Family, Kernel, Op, Site, Texels};
 use crate::windows::Header;
 use crate::{Error, Result};
@@ -108,10 +108,12 @@ pub struct Plan {
     pub outputs: Vec<(String, Ty, Place)>,
     /// What it was planned for.
     pub target: Target,
+    /// How each of its convolutions is done that could be done in several ways.
+    pub methods: Choices,
 }
 
 /// What the planner must know of the adapter.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// Kernel family.
     pub family: Family,
@@ -140,7 +142,9 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn recomputing(graph: &Graph, target: &Target, what: Recompute) -> Result<Self> {
-        Self::of(&lower(&rewrite(graph)?, target)?, target, what)
+        let (graph, at) = (rewrite(graph)?, Lowering::learning(target));
+        let methods = at.methods(&graph);
+        Self::of(&lower(&graph, &at)?, methods, target, what)
     }
 
     /// The same without what depends on constants alone: that is state of the plan, and told apart. State is constant if
@@ -153,9 +157,18 @@ impl Plan {
         target: &Target,
         is_constant: impl Fn(&str) -> bool,
     ) -> Result<(Self, Vec<Constant>)> {
-        let (rest, constants) = hoist(&lower(&rewrite(graph)?, target)?, is_constant)?;
+        let mut values = graph.values.iter();
+        let has_fixed_weights =
+            values.any(|value| matches!(&value.source, Source::State(name) if is_constant(name)));
+        let at = Lowering {
+            target,
+            has_fixed_weights,
+        };
+        let graph = rewrite(graph)?;
+        let methods = at.methods(&graph);
+        let (rest, constants) = hoist(&lower(&graph, &at)?, is_constant)?;
         let what = Recompute::default();
-        let mut plan = Self::of(&rest, target, what)?;
+        let mut plan = Self::of(&rest, methods, target, what)?;
         plan.texel_constants = texels_alone(&plan.steps);
         let named = &plan.named;
         let is_constant = |at: &usize| constants.iter().any(|c| c.name == named[*at].name);
@@ -165,7 +178,7 @@ impl Plan {
     }
 
     /// Orders and places a graph that suits the target.
-    fn of(graph: &Graph, target: &Target, what: Recompute) -> Result<Self> {
+    fn of(graph: &Graph, methods: Choices, target: &Target, what: Recompute) -> Result<Self> {
         let mut graph = early(graph);
         if target.storage != Storage::Single {
             graph = narrow(graph, target.storage);
@@ -193,7 +206,8 @@ impl Plan {
             slots,
             named: planner.named,
             outputs,
-            target: *target,
+            target: target.clone(),
+            methods,
         };
         plan.check_bindings(target)?;
         Ok(plan)

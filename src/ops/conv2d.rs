@@ -195,9 +195,9 @@ impl Operation for Conv2d {
         &self,
         graph: &mut Graph,
         inputs: &[ValueId],
-        target: &Target,
+        at: &Lowering,
     ) -> Result<Option<ValueId>> {
-        winograd::forward(self, graph, inputs, target)
+        winograd::forward(self, graph, inputs, at)
     }
 
     fn kernel(&self, site: &Site) -> Kernel {
@@ -310,9 +310,9 @@ impl Operation for Conv2dInputGrad {
         &self,
         graph: &mut Graph,
         inputs: &[ValueId],
-        target: &Target,
+        at: &Lowering,
     ) -> Result<Option<ValueId>> {
-        winograd::input_grad(self, graph, inputs, target)
+        winograd::input_grad(self, graph, inputs, at)
     }
 
     fn kernel(&self, site: &Site) -> Kernel {
@@ -396,9 +396,9 @@ impl Operation for Conv2dWeightGrad {
         &self,
         graph: &mut Graph,
         inputs: &[ValueId],
-        target: &Target,
+        at: &Lowering,
     ) -> Result<Option<ValueId>> {
-        winograd::weight_grad(self, graph, inputs, target)
+        winograd::weight_grad(self, graph, inputs, at)
     }
 
     fn kernel(&self, site: &Site) -> Kernel {

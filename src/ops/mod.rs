@@ -28,7 +28,7 @@ pub mod winograd;
 
 use crate::Result;
 use crate::graph::autodiff::Backward;
-use crate::graph::plan::Target;
+use crate::graph::lower::Lowering;
 use crate::graph::{Graph, Ty, ValueId};
 use crate::windows::Header;
 pub use kernel::{Binding, Buffering, Dispatch, Family, Kernel, Site};
@@ -98,7 +98,7 @@ pub trait Operation {
     ///
     /// # Errors
     /// If what takes its place does not fit, which is a bug.
-    fn lower(&self, _: &mut Graph, _inputs: &[ValueId], _: &Target) -> Result<Option<ValueId>> {
+    fn lower(&self, _: &mut Graph, _inputs: &[ValueId], _: &Lowering) -> Result<Option<ValueId>> {
         Ok(None)
     }
 

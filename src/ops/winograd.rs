@@ -4,7 +4,9 @@
 //! Models do not ask for them. The planner puts them in the place of plain convolutions where they are faster, and the
 //! transformed filters, being values of their own, are computed once where nothing changes the filters.
 
+mod choice;
 mod lower;
+mod rule;
 mod transforms;
 
 use super::epilogue::Epilogue;
@@ -12,8 +14,9 @@ use super::gemm::{Block, Parts};
 use super::*;
 use crate::graph::Shape;
 use crate::{Error, Result};
+pub use choice::{Choices, Convolution, Method, Pass};
 pub use lower::Filtering;
-pub(crate) use lower::{forward, input_grad, weight_grad};
+pub(crate) use lower::{convolution, forward, input_grad, weight_grad};
 use transforms::{Transforms, both, transforms};
 
 /// Numbers of a transformed tile.

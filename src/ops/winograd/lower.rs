@@ -1,116 +1,142 @@
-//! Which convolutions are better done by Winograd's, and how.
+//! From convolutions as models ask for them to the methods that suit an adapter.
 
+use std::sync::Arc;
+
+use super::choice::{Choices, Convolution, Method, Pass};
+use super::rule::tiles;
 use super::{Tiling, WinogradConv, WinogradFilters, WinogradFiltersGrad, area};
 use crate::Result;
 use crate::graph::half::Storage;
+use crate::graph::lower::Lowering;
 use crate::graph::plan::Target;
 use crate::graph::{Graph, Shape, ValueId};
 use crate::ops::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
-use crate::ops::{Binding, Family, Texels, texels};
-
-/// Fewer pixels do not repay the transform of the filters. With 1024 channels and two busy cores, transform included, the
-/// whole takes 1.1 to 2.8 of the plain convolution's time at 8x8, and 0.7 to 0.9 at 16x16.
-const FEWEST_PIXELS: usize = 256;
-/// From so many pixels on larger tiles gain more than their larger filters cost: 0.3 to 0.9 of the plain time, least with
-/// 128 and more channels at 64x64 and 128x128, most with 64 channels at 256x256 and 1024 at 32x32.
-const PIXELS_FOR_FOUR: usize = 1024;
-/// The fewer channels, the more do transforms of tiles cost of what their products spare; fewer than these were not
-/// measured.
-const FEWEST_CHANNELS: usize = 64;
+use crate::ops::{Binding, Family, Op, Texels, texels};
 
 /// Which convolutions are done by Winograd's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Filtering {
-    /// Those that are faster so.
+    /// Those that are faster so by a rule of shape and adapter.
     #[default]
     Chosen,
+    /// Those that a table says, as far as they fit the adapter, and by the rule what it does not say.
+    Tuned(Arc<Choices>),
     /// None.
     Never,
     /// All that can be, in tiles of so many results a side, two or four: for tests and measurements.
     Always(usize),
 }
 
-/// The tiles for a convolution between so many channels; none if it is better done as it stands. `[kh, kw]` and the
-/// stride are those of the plain convolution.
-fn tile(
-    target: &Target,
-    [kh, kw, stride]: [usize; 3],
-    [cin, cout]: [usize; 2],
-    y: Shape,
-) -> Option<usize> {
-    if [kh, kw, stride] != [3, 3, 1] {
-        return None;
+impl Target {
+    /// How a convolution is done.
+    pub fn method(&self, convolution: &Convolution) -> Method {
+        match &self.filtering {
+            Filtering::Chosen => self.rule(convolution),
+            Filtering::Tuned(table) => {
+                let method = table.get(convolution);
+                let method = method.filter(|&method| self.fits(convolution, method));
+                method.unwrap_or_else(|| self.rule(convolution))
+            }
+            Filtering::Never => Method::Plain,
+            Filtering::Always(tile) => Method::of_tile(*tile),
+        }
     }
-    match target.filtering {
-        Filtering::Chosen => {}
-        Filtering::Never => return None,
-        Filtering::Always(tile) => return Some(tile),
+
+    /// How it is done by the rule.
+    pub fn rule(&self, convolution: &Convolution) -> Method {
+        let gaining = tiles(self.family, convolution).into_iter();
+        let mut methods = gaining.map(Method::of_tile);
+        let fitting = methods.find(|&method| self.fits(convolution, method));
+        fitting.unwrap_or(Method::Plain)
     }
-    let bytes_per_vector = match target.storage {
-        Storage::Single | Storage::HalfState => 16,
-        Storage::Half => 8,
-    };
-    // Filters of many channels outgrow a binding.
-    let fits = |tile: usize| {
+
+    /// Whether a method fits the adapter: filters of many channels outgrow a binding.
+    pub fn fits(&self, convolution: &Convolution, method: Method) -> bool {
+        let Some(tile) = method.tile() else {
+            return true;
+        };
+        let bytes_per_vector = match self.storage {
+            Storage::Single | Storage::HalfState => 16,
+            Storage::Half => 8,
+        };
+        let [cin, cout] = convolution.channels;
         let rows = area(tile) * cin.next_multiple_of(4);
         let columns = cout.div_ceil(4);
         let bytes = (rows * columns * bytes_per_vector) as u64;
-        let fits_texels = match target.family {
+        let fits_texels = match self.family {
             Family::Tiled(_) => true,
             Family::Subgroup(_) => {
                 let layers = Texels::new(Binding::Input(1), rows, columns).layers();
                 layers <= texels::LAYERS as usize
             }
         };
-        bytes <= target.max_binding_bytes && fits_texels
-    };
-    let tiles = match target.family {
-        Family::Tiled(_) => card_tiles([cin, cout], y.rows()),
-        Family::Subgroup(_) => processor_tiles([cin, cout], y.rows()),
-    };
-    tiles.into_iter().find(|&tile| fits(tile))
-}
-
-/// Tiles that gain on adapters that run on the CPU, best first.
-fn processor_tiles([cin, cout]: [usize; 2], pixels: usize) -> Vec<usize> {
-    let gains = cin.min(cout) >= FEWEST_CHANNELS;
-    match pixels {
-        PIXELS_FOR_FOUR.. if gains => vec![4, 2],
-        FEWEST_PIXELS.. if gains => vec![2],
-        _ => vec![],
+        bytes <= self.max_binding_bytes && fits_texels
     }
 }
 
-/// Operations that a card does while it moves a byte: 33 of an integrated one of 2 TFLOP/s and 60 GB/s, as of many a
-/// discrete one (35 of 12.7 TFLOP/s and 360 GB/s), and 14 of one of 67 TFLOP/s and 4.8 TB/s.
-const OPERATIONS_PER_BYTE: f64 = 33.0;
-/// Less is not worth three more dispatches and larger rounding errors.
-const LEAST_GAIN: f64 = 1.2;
-
-/// How many times faster than the plain convolution tiles of `m` are on a GPU, by arithmetic, both multiplying at the same
-/// rate. A pixel takes `18 cin cout` operations plainly, its memory traffic hidden behind them; in tiles, with
-/// `n = (m + 2)^2 / m^2`, it takes `2 n cin cout` and the transforms' traffic, `4 (2 n + 1) (cin + cout)` bytes. Filters
-/// are read, and written and read again transformed: `4 (9 + 2 (m + 2)^2) cin cout` bytes, which many pixels share.
-///
-/// At 33 operations a byte tiles of four gain 1.4 between 256 channels at 64x64, 1.1 between 128 at 128x128 and nothing
-/// between 64, or between 512 at 32x32; at 14 it would be 2.2, 1.9, 1.3 and 1.8. Tiles of two gain less nearly everywhere.
-fn gain(m: usize, [cin, cout]: [usize; 2], pixels: usize) -> f64 {
-    let [m, cin, cout, pixels] = [m, cin, cout, pixels].map(|v| v as f64);
-    let tile = (m + 2.0) * (m + 2.0);
-    let each = tile / (m * m);
-    let operations = 2.0 * each * cin * cout * pixels;
-    let of_pixels = 4.0 * (2.0 * each + 1.0) * (cin + cout) * pixels;
-    let of_filters = 4.0 * (9.0 + 2.0 * tile) * cin * cout;
-    let plain = 18.0 * cin * cout * pixels;
-    plain / (operations + OPERATIONS_PER_BYTE * (of_pixels + of_filters))
+/// What an operation is as a convolution that Winograd's could do; none if it is another.
+pub(crate) fn convolution(
+    op: &Op,
+    graph: &Graph,
+    inputs: &[ValueId],
+    has_fixed_weights: bool,
+) -> Option<Convolution> {
+    match op {
+        Op::Conv2d(conv) => of_forward(conv, graph, inputs, has_fixed_weights),
+        Op::Conv2dInputGrad(grad) => of_input_grad(grad, graph, inputs),
+        Op::Conv2dWeightGrad(grad) => of_weight_grad(grad, graph, inputs),
+        _ => None,
+    }
 }
 
-/// Tiles that gain on GPUs, best first.
-fn card_tiles(channels: [usize; 2], pixels: usize) -> Vec<usize> {
-    let mut gains: Vec<_> = [4, 2].map(|m| (m, gain(m, channels, pixels))).into();
-    gains.retain(|&(_, gain)| gain >= LEAST_GAIN);
-    gains.sort_by(|a, b| b.1.total_cmp(&a.1));
-    gains.into_iter().map(|(m, _)| m).collect()
+/// `[kh, kw]` and the stride are those of the plain convolution.
+fn of(
+    pass: Pass,
+    [kh, kw, stride]: [usize; 3],
+    channels: [usize; 2],
+    y: Shape,
+) -> Option<Convolution> {
+    ([kh, kw, stride] == [3, 3, 1]).then_some(Convolution {
+        pass,
+        map: [y.n, y.h, y.w],
+        channels,
+    })
+}
+
+fn of_forward(
+    conv: &Conv2d,
+    graph: &Graph,
+    inputs: &[ValueId],
+    has_fixed_weights: bool,
+) -> Option<Convolution> {
+    let (x, w) = (graph.shape(inputs[0]), graph.shape(inputs[1]));
+    let pass = match has_fixed_weights {
+        true => Pass::Drawing,
+        false => Pass::Forward,
+    };
+    let y = Tiling::new(4, conv.pad, x, w.c).y;
+    of(pass, [w.n, w.h, conv.stride], [x.c, w.c], y)
+}
+
+fn of_input_grad(grad: &Conv2dInputGrad, graph: &Graph, inputs: &[ValueId]) -> Option<Convolution> {
+    let w = graph.shape(inputs[1]);
+    let (geometry, channels) = ([w.n, w.h, grad.stride], [w.c, grad.input.c]);
+    of(Pass::InputGrad, geometry, channels, grad.input).filter(|_| grad.pad <= 2)
+}
+
+fn of_weight_grad(
+    grad: &Conv2dWeightGrad,
+    graph: &Graph,
+    inputs: &[ValueId],
+) -> Option<Convolution> {
+    let [x, dy] = [inputs[0], inputs[1]].map(|id| graph.shape(id));
+    let geometry = [grad.kh, grad.kw, grad.stride];
+    of(Pass::WeightGrad, geometry, [x.c, dy.c], dy)
+}
+
+/// The tiles that a convolution is done in; none if it is done as it stands.
+fn tile(convolution: Option<Convolution>, target: &Target) -> Option<usize> {
+    target.method(&convolution?).tile()
 }
 
 /// The convolution in another way, where that is faster.
@@ -118,14 +144,13 @@ pub(crate) fn forward(
     conv: &Conv2d,
     graph: &mut Graph,
     inputs: &[ValueId],
-    target: &Target,
+    at: &Lowering,
 ) -> Result<Option<ValueId>> {
-    let (x, w) = (graph.shape(inputs[0]), graph.shape(inputs[1]));
-    let Conv2d { pad, epilogue, .. } = *conv;
-    let y = Tiling::new(4, pad, x, w.c).y;
-    let Some(tile) = tile(target, [w.n, w.h, conv.stride], [x.c, w.c], y) else {
+    let convolution = of_forward(conv, graph, inputs, at.has_fixed_weights);
+    let Some(tile) = tile(convolution, at.target) else {
         return Ok(None);
     };
+    let Conv2d { pad, epilogue, .. } = *conv;
     let filters = WinogradFilters {
         tile,
         mirrored: None,
@@ -145,11 +170,9 @@ pub(crate) fn input_grad(
     grad: &Conv2dInputGrad,
     graph: &mut Graph,
     inputs: &[ValueId],
-    target: &Target,
+    at: &Lowering,
 ) -> Result<Option<ValueId>> {
-    let w = graph.shape(inputs[1]);
-    let geometry = [w.n, w.h, grad.stride];
-    let chosen = tile(target, geometry, [w.c, grad.input.c], grad.input);
+    let chosen = tile(of_input_grad(grad, graph, inputs), at.target);
     let (Some(tile), Some(pad)) = (chosen, 2_usize.checked_sub(grad.pad)) else {
         return Ok(None);
     };
@@ -172,11 +195,9 @@ pub(crate) fn weight_grad(
     grad: &Conv2dWeightGrad,
     graph: &mut Graph,
     inputs: &[ValueId],
-    target: &Target,
+    at: &Lowering,
 ) -> Result<Option<ValueId>> {
-    let [x, dy] = [inputs[0], inputs[1]].map(|id| graph.shape(id));
-    let geometry = [grad.kh, grad.kw, grad.stride];
-    let Some(tile) = tile(target, geometry, [x.c, dy.c], dy) else {
+    let Some(tile) = tile(of_weight_grad(grad, graph, inputs), at.target) else {
         return Ok(None);
     };
     let grad = WinogradFiltersGrad {
@@ -192,8 +213,9 @@ mod tests {
     use crate::cpu;
     use crate::graph::Ty;
     use crate::graph::lower::lower;
+    use crate::graph::plan::Plan;
     use crate::ops::epilogue::Epilogue;
-    use crate::ops::{Buffering, Op, Tensor};
+    use crate::ops::{Buffering, Tensor};
     use std::collections::HashMap;
 
     fn target(filtering: Filtering) -> Target {
@@ -231,7 +253,8 @@ mod tests {
                 (name.to_string(), wave(*shape, f64::from(seed), cin))
             })
             .collect();
-        let lowered = lower(&graph, &target(Filtering::Always(tile))).unwrap();
+        let target = target(Filtering::Always(tile));
+        let lowered = lower(&graph, &Lowering::learning(&target)).unwrap();
         assert!(lowered.nodes().iter().all(|node| node.op != op), "{op:?}");
         let [want, got] = [&graph, &lowered].map(|g| cpu::run(g, &values).outputs);
         let pairs = want["result"].data().iter().zip(got["result"].data());
@@ -288,42 +311,157 @@ mod tests {
         }
     }
 
+    fn forward_of(channels: [usize; 2], map: [usize; 3]) -> Convolution {
+        Convolution {
+            pass: Pass::Forward,
+            map,
+            channels,
+        }
+    }
+
     #[test]
     fn the_choice_depends_on_shape_and_device() {
+        let map = |side| [1, side, side];
         let chosen =
-            |geometry, channels, y| tile(&target(Filtering::Chosen), geometry, channels, y);
-        let map = |side| Shape::new(1, side, side, 128);
-        assert_eq!(chosen([3, 3, 1], [512, 512], map(32)), Some(4));
+            |target: &Target, channels, map| target.method(&forward_of(channels, map)).tile();
+        let processor = target(Filtering::Chosen);
+        let on_processor = |channels, map| chosen(&processor, channels, map);
+        assert_eq!(on_processor([512, 512], map(32)), Some(4));
         assert_eq!(
-            chosen([3, 3, 1], [1024, 1024], map(32)),
+            on_processor([1024, 1024], map(32)),
             Some(2),
             "of 144 MiB in tiles of four"
         );
-        assert_eq!(chosen([3, 3, 1], [1024, 1024], map(16)), Some(2));
-        assert_eq!(chosen([3, 3, 1], [1024, 1024], map(8)), None);
-        assert_eq!(chosen([3, 3, 1], [64, 3], map(256)), None);
-        assert_eq!(chosen([1, 1, 1], [512, 512], map(32)), None);
-        assert_eq!(chosen([3, 3, 2], [512, 512], map(32)), None);
+        assert_eq!(on_processor([1024, 1024], map(16)), Some(2));
+        assert_eq!(on_processor([1024, 1024], map(8)), None);
+        assert_eq!(on_processor([64, 3], map(256)), None);
         let tiled = Target {
             family: Family::Tiled(Buffering::Double),
             ..target(Filtering::Chosen)
         };
-        let chosen = |channels, y| tile(&tiled, [3, 3, 1], channels, y);
-        assert_eq!(chosen([256, 256], map(64)), Some(4));
-        assert_eq!(chosen([512, 512], map(32)), None, "one small map");
-        assert_eq!(chosen([512, 512], map(32).with_n(8)), Some(4));
-        assert_eq!(chosen([64, 64], map(256)), None);
+        let on_card = |channels, map| chosen(&tiled, channels, map);
+        assert_eq!(on_card([256, 256], map(64)), Some(4));
+        assert_eq!(on_card([512, 512], map(32)), None, "one small map");
+        assert_eq!(on_card([512, 512], [8, 32, 32]), Some(4));
+        assert_eq!(on_card([64, 64], map(256)), None);
         assert_eq!(
-            chosen([1024, 1024], map(64)),
+            on_card([1024, 1024], map(64)),
             Some(2),
             "of 144 MiB in tiles of four"
         );
         let roomy = Target {
             max_binding_bytes: 1 << 30,
-            ..tiled
+            ..tiled.clone()
         };
-        assert_eq!(tile(&roomy, [3, 3, 1], [1024, 1024], map(64)), Some(4));
+        assert_eq!(chosen(&roomy, [1024, 1024], map(64)), Some(4));
         let never = target(Filtering::Never);
-        assert_eq!(tile(&never, [3, 3, 1], [512, 512], map(32)), None);
+        assert_eq!(chosen(&never, [512, 512], map(32)), None);
+    }
+
+    #[test]
+    fn a_table_is_obeyed_where_it_fits() {
+        let (narrow, wide) = (
+            forward_of([8, 8], [1, 8, 8]),
+            forward_of([1024, 1024], [1, 32, 32]),
+        );
+        let told = [(narrow, Method::TilesOfTwo), (wide, Method::TilesOfFour)];
+        let table: Choices = told.into_iter().collect();
+        let tuned = target(Filtering::Tuned(Arc::new(table)));
+        assert_eq!(tuned.rule(&narrow), Method::Plain);
+        assert_eq!(tuned.method(&narrow), Method::TilesOfTwo);
+        assert!(!tuned.fits(&wide, Method::TilesOfFour), "144 MiB");
+        assert_eq!(tuned.method(&wide), Method::TilesOfTwo, "by the rule");
+        let other = forward_of([512, 512], [1, 32, 32]);
+        assert_eq!(tuned.method(&other), Method::TilesOfFour, "by the rule");
+        let grad = Convolution {
+            pass: Pass::InputGrad,
+            ..narrow
+        };
+        assert_eq!(tuned.method(&grad), Method::Plain, "by the rule");
+    }
+
+    /// A convolution between maps of eight channels, with the gradients of all it reads.
+    fn with_gradients() -> Graph {
+        let mut graph = Graph::new();
+        let (map, weight) = (Shape::new(2, 6, 5, 8), Shape::weight(3, 3, 8, 8));
+        let [x, dy] = ["x", "dy"].map(|name| graph.state(name, map).unwrap());
+        let w = graph.state("w", weight).unwrap();
+        let (stride, pad) = (1, 1);
+        let y = graph.apply(Conv2d::new(stride, pad), &[x, w]).unwrap();
+        let grad = Conv2dInputGrad {
+            stride,
+            pad,
+            input: map,
+            residual: false,
+            divided: false,
+        };
+        let dx = graph.apply(grad, &[dy, w]).unwrap();
+        let (kh, kw) = (3, 3);
+        let grad = Conv2dWeightGrad {
+            stride,
+            pad,
+            kh,
+            kw,
+        };
+        let dw = graph.apply(grad, &[x, dy]).unwrap();
+        // Of another geometry, and so no candidate.
+        let strided = graph.apply(Conv2d::new(2, pad), &[x, w]).unwrap();
+        for (name, id) in [("y", y), ("dx", dx), ("dw", dw), ("strided", strided)] {
+            graph.output(name, id);
+        }
+        graph
+    }
+
+    #[test]
+    fn plans_do_what_a_table_says_and_tell_it() {
+        let graph = with_gradients();
+        let of = |pass| Convolution {
+            pass,
+            map: [2, 6, 5],
+            channels: [8, 8],
+        };
+        let table: Choices = [
+            (of(Pass::Drawing), Method::TilesOfTwo),
+            (of(Pass::Forward), Method::TilesOfFour),
+            (of(Pass::InputGrad), Method::TilesOfTwo),
+            (of(Pass::WeightGrad), Method::TilesOfFour),
+        ]
+        .into_iter()
+        .collect();
+        let names = |plan: &Plan| -> Vec<&str> {
+            let steps = plan.steps.iter();
+            steps.map(|step| step.op.name()).collect()
+        };
+        let plain = Plan::new(&graph, &target(Filtering::Chosen)).unwrap();
+        assert!(
+            names(&plain).iter().all(|name| name.starts_with("conv2d")),
+            "{plain}"
+        );
+        let all_plain = plain.methods.iter().all(|(_, m)| m == Method::Plain);
+        assert!(all_plain && plain.methods.len() == 3, "{plain}");
+
+        let tuned = target(Filtering::Tuned(Arc::new(table.clone())));
+        let plan = Plan::new(&graph, &tuned).unwrap();
+        let find = |pass| plan.methods.get(&of(pass));
+        assert_eq!(plan.methods.len(), 3);
+        assert_eq!(plan.methods.differing(&table), 0);
+        assert_eq!(find(Pass::Forward), Some(Method::TilesOfFour));
+        let tiles: Vec<_> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.op {
+                Op::WinogradConv(conv) => Some(conv.tile),
+                Op::WinogradFiltersGrad(grad) => Some(grad.tile),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(tiles, [4, 2, 4], "{plan}");
+        // Filters that never change have a choice of their own.
+        let (plan, _) = Plan::over_constants(&graph, &tuned, |name| name == "w").unwrap();
+        assert_eq!(
+            plan.methods.get(&of(Pass::Drawing)),
+            Some(Method::TilesOfTwo)
+        );
+        assert_eq!(plan.methods.get(&of(Pass::Forward)), None);
     }
 }
