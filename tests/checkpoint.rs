@@ -5,6 +5,7 @@ use std::path::Path;
 use spadework::Config;
 use spadework::config::{Preset, TrainConfig};
 use spadework::data::{Census, Class, ClassTable, LabelSpace, Position};
+use spadework::ops::winograd::{Convolution, Method, Pass};
 use spadework::state::HostTensor;
 use spadework::train::checkpoint::{FORMAT, Origin, Progress, Shelf};
 use spadework::train::{Change, Checkpoint, Knob};
@@ -29,6 +30,11 @@ fn example() -> Checkpoint {
         let count: usize = shape.iter().product();
         let data = (0..count).map(|i| first + i as f32 * 0.1).collect();
         HostTensor::new(shape, data)
+    };
+    let convolution = Convolution {
+        pass: Pass::InputGrad,
+        map: [4, 32, 32],
+        channels: [64, 128],
     };
     let mut checkpoint = Checkpoint {
         config,
@@ -56,6 +62,7 @@ fn example() -> Checkpoint {
             adapter: "a card".into(),
             driver: "a driver".into(),
             family: "tiled".into(),
+            methods: [(convolution, Method::TilesOfTwo)].into_iter().collect(),
         },
         networks: Default::default(),
         moments: [("v.G.fc.weight".to_owned(), tensor(&[2, 3, 3, 3], 1e-20))].into(),
@@ -81,6 +88,15 @@ fn progress_from_before_pictures_were_counted_is_read() {
         (1234, None, None)
     );
     assert!(progress.generator_losses.is_empty());
+}
+
+#[test]
+fn an_origin_from_before_methods_were_kept_is_read() {
+    let mut old = serde_json::to_value(example().origin).unwrap();
+    old.as_object_mut().unwrap().remove("methods").unwrap();
+    let origin: Origin = serde_json::from_value(old).unwrap();
+    assert!(origin.methods.is_empty());
+    assert!(origin.is_alike(&example().origin));
 }
 
 #[test]

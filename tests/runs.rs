@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use spadework::config::Preset;
 use spadework::gpu::Gpu;
 use spadework::model::Style;
 use spadework::model::vgg::vgg_params;
+use spadework::ops::winograd::{Choices, Filtering, Method};
 use spadework::state::{HostTensor, StateDict, TensorFile};
 use spadework::train::checkpoint::Shelf;
 use spadework::train::event::End;
@@ -161,6 +163,105 @@ fn settings_changed_on_the_way_are_kept_by_a_resumed_run() {
     assert_eq!(rates, [4e-4, 4e-4, 2e-3, 2e-3, 2e-3, 2e-3]);
     let changes = std::fs::read_to_string(stopped.join("changes.jsonl")).unwrap();
     assert_eq!(changes.lines().count(), 2, "{changes}");
+}
+
+/// A table that says of each convolution that a run does by the rule another method than the rule does.
+fn contrary(methods: &Choices) -> Choices {
+    let other = |method| match method {
+        Method::Plain => Method::TilesOfTwo,
+        Method::TilesOfTwo | Method::TilesOfFour => Method::Plain,
+    };
+    methods
+        .iter()
+        .map(|(of, method)| (of, other(method)))
+        .collect()
+}
+
+/// Methods are fixed when a run begins: what is measured later, or not known at all, changes nothing.
+#[test]
+fn a_resumed_run_stays_with_the_methods_it_began_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = |name: &str| dir.path().join(name);
+    let config = landscapes("");
+    let gpu = Gpu::open(None).unwrap();
+    let start = |gpu: &Arc<Gpu>, name: &str, limit| {
+        let space = config.data.label_space().unwrap();
+        let session = Session::start(gpu, config.clone(), space, &root(name)).unwrap();
+        (train_and_listen(session, limit), load(&root(name)))
+    };
+    let resume = |gpu: &Arc<Gpu>, name: &str, checkpoint| {
+        let run = RunFolder::open(&root(name)).unwrap();
+        let session = Session::resume(gpu, checkpoint, run).unwrap();
+        (train_and_listen(session, Some(3)), load(&root(name)))
+    };
+    let is_equal = |one: &Checkpoint, other: &Checkpoint| {
+        one.networks == other.networks && one.moments == other.moments
+    };
+
+    let (told, by_rule) = start(&gpu, "rule", Some(3));
+    assert!(told.is_empty(), "{told:?}");
+    let methods = &by_rule.origin.methods;
+    assert!(methods.len() > 10, "{methods:?}");
+    let tuned = gpu.with_filtering(Filtering::Tuned(Arc::new(contrary(methods))));
+    let (told, whole) = start(&tuned, "whole", Some(3));
+    assert!(told[0].contains("`spadework tune` measured"), "{told:?}");
+    assert_eq!(whole.origin.methods, contrary(methods));
+    assert!(!is_equal(&by_rule, &whole), "the methods round differently");
+
+    let (_, stopped) = start(&tuned, "stopped", Some(1));
+    let (told, resumed) = resume(&gpu, "stopped", stopped);
+    assert!(told.is_empty(), "{told:?}");
+    assert!(is_equal(&whole, &resumed));
+    assert_eq!(resumed.origin, whole.origin);
+
+    // A checkpoint of before methods were kept went by the rule.
+    let (_, mut older) = start(&gpu, "older", Some(1));
+    older.origin.methods = Choices::default();
+    let (told, resumed) = resume(&tuned, "older", older);
+    assert!(told.is_empty(), "{told:?}");
+    assert!(is_equal(&by_rule, &resumed));
+    assert_eq!(resumed.origin, by_rule.origin);
+
+    // Where a method cannot be had the run goes on, and says so.
+    let (_, stopped) = start(&tuned, "without", Some(1));
+    let without = gpu.with_filtering(Filtering::Never);
+    let (told, resumed) = resume(&without, "without", stopped);
+    let count = whole.origin.methods.len();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("cannot be done as before") && told[0].contains("not to the same bits")
+    );
+    assert!(told[0].contains(&format!("{count} of {count}")), "{told:?}");
+    assert!(!is_equal(&whole, &resumed));
+    assert_eq!(resumed.origin.methods.len(), count);
+
+    // Another adapter chooses as a new run does.
+    let (_, mut stopped) = start(&gpu, "elsewhere", Some(1));
+    stopped.origin.adapter = "another card".into();
+    stopped.origin.methods = contrary(methods);
+    let (told, resumed) = resume(&gpu, "elsewhere", stopped);
+    assert!(
+        told.len() == 1 && told[0].contains("another card"),
+        "{told:?}"
+    );
+    assert_eq!(resumed.origin.methods, *methods);
+}
+
+/// What a session notices while it trains.
+fn train_and_listen(mut session: Session, limit: Option<u64>) -> Vec<String> {
+    let mut told = Vec::new();
+    let hear = &mut |event: &TrainEvent| {
+        if let TrainEvent::Notice(text) = event {
+            told.push(text.clone());
+        }
+        Ok(())
+    };
+    session.train(&AtomicBool::new(false), limit, hear).unwrap();
+    told
+}
+
+fn load(run: &Path) -> Checkpoint {
+    Checkpoint::load(&newest(run)).unwrap()
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn text(report: &Report) -> String {
         adapter,
         driver,
         family,
+        methods,
     } = &report.origin;
     line(match adapter.is_empty() {
         true => format!("imported by spadework {program}\n"),
@@ -189,6 +190,9 @@ fn text(report: &Report) -> String {
             format!("written by spadework {program} on {adapter} ({driver}), kernels: {family}\n")
         }
     });
+    if !methods.is_empty() {
+        line(format!("convolutions of the run: {methods}\n"));
+    }
     let width = report.tensors.iter().map(|t| t.name.len()).max();
     let width = width.unwrap_or_default();
     for Tensor { name, shape, count } in &report.tensors {

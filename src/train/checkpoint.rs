@@ -20,6 +20,7 @@ use super::write_durably;
 use crate::config::Config;
 use crate::data::{Census, LabelSpace, Position};
 use crate::model::Trainer;
+use crate::ops::winograd::Choices;
 use crate::state::{HostTensor, StateDict, TensorFile};
 use crate::{Error, Result};
 
@@ -63,6 +64,22 @@ pub struct Origin {
     pub driver: String,
     /// Kernel family.
     pub family: String,
+    /// How each convolution was done that can be done in several ways, fixed when the run began; unknown to checkpoints
+    /// of before it was kept, which went by the rule.
+    #[serde(default, skip_serializing_if = "Choices::is_empty")]
+    pub methods: Choices,
+}
+
+impl Origin {
+    /// Whether another was computed on the same adapter, with kernels of the same family.
+    pub fn is_here(&self, other: &Self) -> bool {
+        (&self.adapter, &self.family) == (&other.adapter, &other.family)
+    }
+
+    /// Whether another was computed by the same program, too, and with the same driver.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        (&self.program, &self.driver) == (&other.program, &other.driver) && self.is_here(other)
+    }
 }
 
 /// Everything about a run at one moment.
@@ -118,6 +135,7 @@ impl Checkpoint {
         self.networks.counters.retain(|name, _| draws(name));
         self.moments.clear();
         self.progress.adam_steps.clear();
+        self.origin.methods = Choices::default();
         self.store(path, TensorFile::write_compact)
     }
 

@@ -30,6 +30,7 @@ use crate::data::{Batch, Batcher, LabelSpace, Loader, Position};
 use crate::gpu::Gpu;
 use crate::model::init::normal;
 use crate::model::{Calibration, Feed, Losses, Schedule, Trainer};
+use crate::ops::winograd::{Choices, Filtering};
 use crate::picture::{self, Picture};
 use crate::state::{AVERAGES, StateDict};
 use crate::{Error, Result};
@@ -83,7 +84,9 @@ impl Session {
         let mut config = config.resolve(&space)?;
         config.refuse_idle()?;
         let parts = Parts::open(gpu, &config, &space, None)?;
+        let origin = origin(gpu, parts.methods());
         let mut notices = parts.notices;
+        notices.extend(tuning(gpu, &origin.methods));
         let mut trainer = parts.trainer;
         // What a limit chose stays, so that the run goes on to the same bits.
         config.train.accumulate = trainer.training().accumulate;
@@ -132,7 +135,7 @@ impl Session {
                 vgg: parts.vgg.map(|vgg| vgg.checksum),
                 ..Progress::default()
             },
-            origin: origin(gpu),
+            origin,
             notices,
             saved: None,
             orders: Orders::default(),
@@ -156,7 +159,9 @@ impl Session {
             moments,
         } = checkpoint;
         config.validate()?;
+        let gpu = &as_before(gpu, &before);
         let parts = Parts::open(gpu, &config, &space, Some(&progress))?;
+        let origin = origin(gpu, parts.methods());
         let mut trainer = parts.trainer;
         config.train.accumulate = trainer.training().accumulate;
         for network in ["G.", "D.", "E."] {
@@ -170,12 +175,19 @@ impl Session {
         if let Some(vgg) = &parts.vgg {
             vgg.load(&mut trainer)?;
         }
-        let origin = origin(gpu);
         let mut notices = parts.notices;
-        if origin != before {
+        if !origin.is_alike(&before) {
             notices.push(format!(
                 "this run began with spadework {} on {} ({}, kernels {}): it goes on, but not to the same bits",
                 before.program, before.adapter, before.driver, before.family
+            ));
+        }
+        let changed = before.methods.differing(&origin.methods);
+        if changed > 0 && origin.is_here(&before) {
+            notices.push(format!(
+                "{changed} of {} convolutions cannot be done as before on this adapter: the run goes on, but not to the same \
+                 bits",
+                origin.methods.len()
             ));
         }
         progress.census = Some(parts.census);
@@ -549,11 +561,40 @@ fn events(config: &Config, run: &RunFolder, images: u64) -> Result<Option<EventF
         .transpose()
 }
 
-fn origin(gpu: &Gpu) -> Origin {
+fn origin(gpu: &Gpu, methods: Choices) -> Origin {
     Origin {
         program: env!("CARGO_PKG_VERSION").into(),
         adapter: gpu.info.name.clone(),
         driver: format!("{} {}", gpu.info.driver, gpu.info.driver_info),
         family: format!("{:?}", gpu.family).to_lowercase(),
+        methods,
     }
+}
+
+/// The device with the methods that a run began with, whatever has been measured since. On another adapter it chooses as a
+/// new run does.
+fn as_before(gpu: &Arc<Gpu>, before: &Origin) -> Arc<Gpu> {
+    let is_fixed = matches!(gpu.filtering, Filtering::Never | Filtering::Always(_));
+    if is_fixed || !origin(gpu, Choices::default()).is_here(before) {
+        return gpu.clone();
+    }
+    gpu.with_filtering(match before.methods.is_empty() {
+        true => Filtering::Chosen,
+        false => Filtering::Tuned(Arc::new(before.methods.clone())),
+    })
+}
+
+/// What is told of a new run whose methods were measured.
+fn tuning(gpu: &Gpu, methods: &Choices) -> Option<String> {
+    let Filtering::Tuned(table) = &gpu.filtering else {
+        return None;
+    };
+    let is_measured = |&(convolution, method): &(_, _)| table.get(&convolution) == Some(method);
+    let measured = methods.iter().filter(is_measured).count();
+    (measured > 0).then(|| {
+        format!(
+            "{measured} of {} convolutions are done as `spadework tune` measured on this adapter ({methods})",
+            methods.len()
+        )
+    })
 }

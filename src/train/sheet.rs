@@ -5,6 +5,7 @@
 
 use crate::config::Config;
 use crate::data::{Batch, Batcher, LabelSpace, Phase};
+use crate::graph::plan::Plan;
 use crate::model::{Encoding, Style, Synthesis, Trainer};
 use crate::picture::{self, Picture};
 use crate::windows::IdMap;
@@ -50,6 +51,11 @@ impl Samples {
         self.plans.as_ref().map_or(0, |(synthesis, encoding)| {
             synthesis.bytes() + encoding.as_ref().map_or(0, Encoding::bytes)
         })
+    }
+
+    /// The plan that draws them, if room was made for it.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plans.as_ref().map(|(synthesis, _)| synthesis.plan())
     }
 
     /// Draws any layout as samples are drawn.

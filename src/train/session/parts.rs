@@ -10,6 +10,7 @@ use crate::gpu::Gpu;
 use crate::graph::recompute::Recompute;
 use crate::model::vgg::vgg_params;
 use crate::model::{Calibration, Keep, Room, Trainer, Training};
+use crate::ops::winograd::Choices;
 use crate::state::StateDict;
 use crate::train::checkpoint::Progress;
 use crate::train::sheet::Samples;
@@ -125,6 +126,12 @@ impl Parts {
             vgg,
             notices,
         })
+    }
+
+    /// How each convolution of its plans is done.
+    pub fn methods(&self) -> Choices {
+        let plans = self.trainer.plans().into_iter().chain(self.samples.plan());
+        plans.flat_map(|plan| plan.methods.iter()).collect()
     }
 }
 
