@@ -23,6 +23,7 @@ pub mod picture;
 pub mod state;
 pub mod synth;
 pub mod train;
+pub mod tune;
 #[doc = include_str!("variants.md")]
 pub mod variants {}
 pub mod windows;

@@ -7,10 +7,12 @@ use spadework::Config;
 use spadework::config::Preset;
 use spadework::convert::pth;
 use spadework::data::LabelSpace;
+use spadework::gpu::Gpu;
 use spadework::model::generator::generator_params;
 use spadework::model::init::initial;
 use spadework::state::{HostTensor, StateDict};
 use spadework::train::Checkpoint;
+use spadework::tune::{Cache, FOLDER};
 
 fn spadework(line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spadework"));
@@ -90,6 +92,7 @@ fn help_says_what_there_is() {
         "paint",
         "watch",
         "check",
+        "tune",
         "bench",
         "bench kernels",
         "bench synth",
@@ -134,6 +137,10 @@ fn wrong_usage_is_2() {
         "bench synth --seconds -1",
         "bench synth --crop-size 16",
         "bench windows --ngf 0",
+        "tune --ngf 4",
+        "tune a.safetensors --preset tiny",
+        "tune --preset tiny --vgg",
+        "tune --preset tiny --training --half",
     ] {
         let output = run(line);
         assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
@@ -291,6 +298,96 @@ fn pictures_and_training_are_measured() {
     let line = format!("bench windows --maps {}", here.path().display());
     refused(&line, 3, &["holds no picture"]);
     refused("bench synth --maps none", 1, &["cannot list none"]);
+}
+
+/// Measures the smallest network there is, with a folder for what is to be remembered.
+fn tune(folder: &Path, options: &str) -> Command {
+    let mut command = spadework(&format!(
+        "tune --preset tiny --crop-size 64 --ngf 2 {options}"
+    ));
+    command.env(FOLDER, folder);
+    command
+}
+
+#[test]
+fn kernels_are_ranked_and_the_ranking_is_remembered() {
+    let dir = empty_folder();
+    let folder = dir.path().join("cache");
+    let output = tune(&folder, "--json").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let measured = told["convolutions"].as_array().unwrap();
+    assert!(measured.len() > 5, "{told}");
+    let cache = Cache::at(&folder, &Gpu::open(None).unwrap());
+    assert_eq!(told["file"], cache.path().display().to_string());
+    let kept = cache.read().unwrap();
+    assert_eq!(kept.len(), measured.len());
+    for one in measured {
+        assert_eq!(one["pass"], "drawing", "{one}");
+        let times = one["seconds"].as_array().unwrap();
+        assert_eq!(times.len(), 3, "{one}");
+        let is_best = |time: &serde_json::Value| time[0] == one["best"];
+        let best = times.iter().find(|time| is_best(time)).unwrap();
+        assert!(best[1].as_f64().unwrap() > 0.0, "{one}");
+    }
+    // The next look tells a person, and finds what it says in the same place.
+    let output = tune(&folder, "").output().unwrap();
+    let text = stdout(&output);
+    assert_eq!(text.lines().count(), measured.len() + 2, "{text}");
+    assert!(
+        text.starts_with("convolution") && text.contains("kept in"),
+        "{text}"
+    );
+    assert!(!stderr(&output).contains("note"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_ranking_that_cannot_be_remembered_is_told() {
+    let dir = empty_folder();
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let output = tune(&file, "").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let error = stderr(&output);
+    let note = error
+        .lines()
+        .find(|line| line.starts_with("note: nothing is remembered"));
+    assert!(note.is_some_and(|note| note.contains(FOLDER)), "{error}");
+    assert!(!stdout(&output).contains("kept in"));
+    let damaged = dir.path().join("damaged");
+    let cache = Cache::at(&damaged, &Gpu::open(None).unwrap());
+    std::fs::create_dir(&damaged).unwrap();
+    std::fs::write(cache.path(), "[]").unwrap();
+    let output = tune(&damaged, "").output().unwrap();
+    assert!(stderr(&output).contains("damaged"), "{}", stderr(&output));
+    assert!(
+        !cache.read().unwrap().is_empty(),
+        "a new one took its place"
+    );
+}
+
+/// What was measured until Ctrl-C is remembered.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_ranking() {
+    use std::io::{BufRead, BufReader};
+    let dir = empty_folder();
+    let mut child = tune(dir.path(), "--training")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in ["head", "first row"] {
+        lines.next().unwrap().unwrap();
+    }
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let rest: Vec<String> = lines.map(|line| line.unwrap()).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    let kept = Cache::at(dir.path(), &Gpu::open(None).unwrap()).read();
+    assert_eq!(kept.unwrap().len(), rest.len(), "{rest:?}");
 }
 
 #[test]

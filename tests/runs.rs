@@ -16,6 +16,7 @@ use spadework::state::{HostTensor, StateDict, TensorFile};
 use spadework::train::checkpoint::Shelf;
 use spadework::train::event::End;
 use spadework::train::{Checkpoint, Knob, Order, RunFolder, Session, Sketch, TrainEvent};
+use spadework::tune::{Cache, FOLDER};
 use spadework::windows::IdMap;
 
 /// Three batches an epoch, two epochs.
@@ -262,6 +263,50 @@ fn train_and_listen(mut session: Session, limit: Option<u64>) -> Vec<String> {
 
 fn load(run: &Path) -> Checkpoint {
     Checkpoint::load(&newest(run)).unwrap()
+}
+
+/// The program reads what was measured when a run begins; a file that cannot be used is ignored with a notice.
+#[test]
+fn new_runs_take_what_was_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::at(&dir.path().join("cache"), &Gpu::open(None).unwrap());
+    let train = |name: &str, options: &str| {
+        let out = dir.path().join(name);
+        let line = format!(
+            "train --out {} {OPTIONS} --display-freq 0 --max-steps 1 {options}",
+            out.display()
+        );
+        let mut command = spadework(&line);
+        let output = command
+            .env(FOLDER, dir.path().join("cache"))
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{error}");
+        (error, load(&out).origin.methods)
+    };
+    let (told, by_rule) = train("rule", "");
+    assert!(!told.contains("spadework tune"), "{told}");
+    cache.add(&contrary(&by_rule)).unwrap();
+    let (told, tuned) = train("tuned", "");
+    assert!(
+        told.contains("note: ") && told.contains("`spadework tune` measured"),
+        "{told}"
+    );
+    assert_eq!(tuned, contrary(&by_rule));
+    let (told, untuned) = train("untuned", "--no-tuning");
+    assert!(!told.contains("spadework tune"), "{told}");
+    assert_eq!(untuned, by_rule);
+    std::fs::write(cache.path(), "{").unwrap();
+    let (told, ignored) = train("damaged", "");
+    let notice = told
+        .lines()
+        .find(|line| line.starts_with("note: the tuning in "));
+    assert!(
+        notice.is_some_and(|notice| notice.contains("damaged")),
+        "{told}"
+    );
+    assert_eq!(ignored, by_rule);
 }
 
 #[test]

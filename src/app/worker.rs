@@ -22,6 +22,7 @@ use crate::model::Effort;
 use crate::picture::Picture;
 use crate::train::Checkpoint;
 use crate::train::checkpoint::{SHIPPED, Shelf};
+use crate::tune::tuned;
 use crate::{Error, Generator, Layout, Result, Style};
 
 /// Longest side of what the window shows, in pixels: every device has textures of this size.
@@ -219,7 +220,7 @@ impl Studio {
         };
         let gpu = match &self.gpu {
             Some(gpu) => gpu.clone(),
-            None => Gpu::open(self.adapter.as_deref())?,
+            None => self.open_gpu()?,
         };
         // Nothing is drawn but for a window that is looked at.
         gpu.manners().store(true, Ordering::Relaxed);
@@ -244,6 +245,15 @@ impl Studio {
         self.path = Some(model.path.clone());
         self.generator = Some(generator);
         Ok(model)
+    }
+
+    /// Opens the adapter, with what `spadework tune` measured on it.
+    fn open_gpu(&self) -> Result<Arc<Gpu>> {
+        let (gpu, notice) = tuned(Gpu::open(self.adapter.as_deref())?);
+        if let Some(notice) = notice {
+            self.events.send(Event::Notice(notice));
+        }
+        Ok(gpu)
     }
 
     fn encode(&mut self, wanted: Wanted) {

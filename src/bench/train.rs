@@ -44,7 +44,7 @@ pub struct Report {
 }
 
 /// What decides the plans of a training.
-pub(super) fn training(config: &Config, batch: usize, has_vgg: bool) -> Training {
+pub fn training(config: &Config, batch: usize, has_vgg: bool) -> Training {
     Training {
         model: config.model.clone(),
         loss: config.loss.clone(),

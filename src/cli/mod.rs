@@ -19,16 +19,19 @@ mod report;
 mod style;
 mod synth;
 mod train;
+mod tune;
 #[cfg(feature = "window")]
 mod watch;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use spadework::gpu::Gpu;
 use spadework::train::Checkpoint;
 use spadework::{Error, Result};
 
@@ -76,6 +79,9 @@ enum Command {
     /// Open a window on the folder of a run: sample sheets, curves, progress; reads only
     #[cfg(feature = "window")]
     Watch(watch::Args),
+    /// Measure which kernels are fastest on this adapter, for everything that draws or trains from then on
+    #[command(after_help = tune::HOW)]
+    Tune(tune::Args),
     /// Measure speed and memory on this machine
     Bench(Box<bench::Args>),
     /// Show what a checkpoint holds
@@ -111,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Paint(args) => paint::run(&args, adapter),
         #[cfg(feature = "window")]
         Command::Watch(args) => watch::run(&args),
+        Command::Tune(args) => tune::run(&args, adapter),
         Command::Bench(args) => bench::run(&args, adapter),
         Command::Inspect(args) => inspect::run(&args, adapter),
         Command::Report(args) => report::run(&args),
@@ -146,6 +153,24 @@ fn has_display() -> bool {
 /// The checkpoint that was named, or the model that comes with the program.
 fn checkpoint(named: Option<&Path>) -> Result<Checkpoint> {
     named.map_or_else(Checkpoint::shipped, Checkpoint::load)
+}
+
+/// The device with what was measured on it, unless that is not wanted. What cannot be used is told.
+fn tuned(gpu: Arc<Gpu>, is_wanted: bool) -> Arc<Gpu> {
+    if !is_wanted {
+        return gpu;
+    }
+    let (gpu, notice) = spadework::tune::tuned(gpu);
+    if let Some(notice) = notice {
+        note(&notice);
+    }
+    gpu
+}
+
+/// Tells something beside the results.
+fn note(text: &str) {
+    // Nobody is left to tell if this fails.
+    let _ = anstream::stderr().write_all(format!("note: {text}\n").as_bytes());
 }
 
 /// One clear line, in red where colours are shown.

@@ -53,6 +53,9 @@ pub struct Args {
     /// Draw each picture in 32 bits as well, and tell how far it is from that, in steps of 8-bit colours
     #[arg(long, requires = "half")]
     deviation: bool,
+    /// Choose kernels by the built-in rule, whatever `spadework tune` measured on this adapter
+    #[arg(long)]
+    no_tuning: bool,
     /// Write a line of JSON for each picture
     #[arg(long)]
     json: bool,
@@ -82,6 +85,7 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
         true => wide.with_half()?,
         false => wide.clone(),
     };
+    let gpu = super::tuned(gpu, !args.no_tuning);
     let mut checkpoint = super::checkpoint(args.checkpoint.as_deref())?;
     if args.no_ema {
         checkpoint.networks.take_average();

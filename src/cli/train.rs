@@ -1,6 +1,7 @@
 //! `spadework train`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
@@ -37,6 +38,9 @@ pub struct Args {
     /// Start with the networks of this checkpoint or run; what it lacks, Adam's moments and the schedule begin anew
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
     from: Option<PathBuf>,
+    /// Choose kernels by the built-in rule, whatever `spadework tune` measured on this adapter
+    #[arg(long)]
+    no_tuning: bool,
     /// Stop after this many iterations in all, and save
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
@@ -102,7 +106,7 @@ fn start(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
     let Some(from) = &args.from else {
         let config = Config::merge(preset, file, flags)?;
         let space = config.data.label_space()?;
-        return Session::start(&Gpu::open(adapter)?, config, space, &args.out);
+        return Session::start(&open_gpu(args, adapter)?, config, space, &args.out);
     };
     let before = Checkpoint::load(from)?;
     let config = Config::merge_from(&before.config, preset, file, flags)?;
@@ -110,7 +114,7 @@ fn start(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
     let space =
         space.map_err(|why| Error::Usage(format!("{} and the data: {why}", from.display())))?;
     Session::start_from(
-        &Gpu::open(adapter)?,
+        &open_gpu(args, adapter)?,
         config,
         space,
         &before.networks,
@@ -138,7 +142,11 @@ fn resume(args: &Args, flags: Table, adapter: Option<&str>) -> Result<Session> {
         (loaded, _) => loaded?,
     };
     checkpoint.config = checkpoint.config.change(flags)?;
-    Session::resume(&Gpu::open(adapter)?, checkpoint, run)
+    Session::resume(&open_gpu(args, adapter)?, checkpoint, run)
+}
+
+fn open_gpu(args: &Args, adapter: Option<&str>) -> Result<Arc<Gpu>> {
+    Ok(super::tuned(Gpu::open(adapter)?, !args.no_tuning))
 }
 
 /// Progress on standard error: a bar on a terminal, else a line now and then.

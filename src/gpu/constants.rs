@@ -4,7 +4,7 @@ use super::slice::Slice;
 use super::{Executor, Store};
 use crate::graph::half::Storage;
 use crate::graph::hoist::Constant;
-use crate::graph::plan::Plan;
+use crate::graph::plan::{Plan, Target};
 use crate::graph::{Graph, Ty};
 use crate::ops::Texels;
 use crate::{Error, Result};
@@ -22,7 +22,20 @@ impl Executor {
         is_constant: impl Fn(&str) -> bool,
     ) -> Result<Self> {
         let target = store.gpu().target();
-        let (plan, mut constants) = Plan::over_constants(graph, &target, is_constant)?;
+        Self::over_constants_for(graph, &target, store, is_constant)
+    }
+
+    /// The same, planned for another target than the device's own, such as one with another choice of methods.
+    ///
+    /// # Errors
+    /// As [`Executor::over_constants`].
+    pub fn over_constants_for(
+        graph: &Graph,
+        target: &Target,
+        store: &mut Store,
+        is_constant: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
+        let (plan, mut constants) = Plan::over_constants(graph, target, is_constant)?;
         constants.retain(|constant| !store.contains(&constant.name));
         let planned = Self::fill(plan, store, &constants);
         if planned.is_err() {
@@ -30,13 +43,13 @@ impl Executor {
             constants.iter().for_each(|c| store.remove(&c.name));
         }
         match planned {
-            Err(Error::Device(_)) => Self::new(Plan::new(graph, &target)?, store),
+            Err(Error::Device(_)) => Self::new(Plan::new(graph, target)?, store),
             planned => planned,
         }
     }
 
     fn fill(plan: Plan, store: &mut Store, constants: &[Constant]) -> Result<Self> {
-        let mut target = store.gpu().target();
+        let mut target = plan.target.clone();
         if target.storage == Storage::Half {
             // Rounded once, at their end.
             target.storage = Storage::HalfState;

@@ -27,6 +27,18 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     templates
 });
 
+/// A checksum of all shaders, their names included: it tells kernels of one build from those of another.
+pub fn kernel_checksum() -> u32 {
+    let mut files: Vec<_> = SHADERS.files().collect();
+    files.sort_by_key(|file| file.path());
+    let mut sum = crc32fast::Hasher::new();
+    for file in files {
+        sum.update(file.path().as_os_str().as_encoded_bytes());
+        sum.update(file.contents());
+    }
+    sum.finalize()
+}
+
 /// What selects a pipeline.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Variant {
