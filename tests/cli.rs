@@ -194,6 +194,35 @@ fn devices_tell_their_kernels() {
     refused("check --adapter 0 /nonexistent", 3, &["/nonexistent"]);
 }
 
+#[test]
+fn units_for_matrices_are_there_or_missed_aloud() {
+    let dir = empty_folder();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    accepted(&format!("landscapes --out {} --count 1 --val 1", at("set")));
+    let line = format!("synth {} --out {}", at("set/val_label"), at("pictures"));
+    let devices: serde_json::Value = serde_json::from_str(&accepted("devices --json")).unwrap();
+    let [name, features] = ["name", "features"].map(|key| &devices[0][key]);
+    let has_units = features
+        .as_array()
+        .unwrap()
+        .contains(&"cooperative matrices".into());
+    for line in [
+        &line,
+        "bench synth --preset tiny --crop-size 64 --ngf 2 --seconds 0.05",
+    ] {
+        let line = format!("{line} --half --cooperative");
+        match has_units {
+            true => drop(accepted(&line)),
+            false => refused(
+                &line,
+                2,
+                &[name.as_str().unwrap(), "16x16", "leave out --cooperative"],
+            ),
+        }
+    }
+    refused(&format!("{line} --cooperative"), 2, &["required arguments"]);
+}
+
 /// The smallest network there is, and the least patience.
 const SMALLEST: &str = "--preset tiny --crop-size 64 --ngf 2 --seconds 0.05 --json";
 

@@ -5,12 +5,12 @@ mod common;
 use common::*;
 use spadework::cpu;
 use spadework::gpu::Gpu;
-use spadework::graph::plan::Target;
+use spadework::graph::plan::{Plan, Target};
 use spadework::graph::{Graph, Shape, Ty};
-use spadework::ops::elementwise::Scale;
+use spadework::ops::gemm::Matrices;
 use spadework::ops::norm::{EpsRule, Norm};
 use spadework::ops::{Case, Op, Real, Tensor, all_cases};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 /// How much more the result sees of a rounding error than that of a plain sum.
@@ -179,68 +179,97 @@ fn statistics_keep_their_digits_far_from_zero() {
     }
 }
 
-/// In 16-bit floats kernels read what was rounded to them, compute as ever, and round the result: by at most 2^-11 of it, or
-/// 2^-25 where numbers are the smallest. Arguments are rounded here, so that nothing else is to be seen.
+/// With values stored in 16-bit floats: a case's arguments are rounded here, so that what differs is the kernel's. Tells how
+/// many results there were; none where arguments are no finite numbers then.
+///
+/// A result is rounded by at most 2^-11 of it, or 2^-25 where numbers are the smallest.
+fn check_in_halves(gpu: &Arc<Gpu>, case: &Case) -> usize {
+    let rounded = |x: f64| f64::from(half::f16::from_f64(x));
+    let graph = case_graph_in_halves(case);
+    let mut tensors = case_tensors(case);
+    for tensor in tensors.values_mut() {
+        if let Tensor::Dense { .. } = tensor {
+            *tensor = tensor.map(rounded);
+        }
+    }
+    let all = tensors
+        .values()
+        .filter(|t| matches!(t, Tensor::Dense { .. }));
+    if all.flat_map(|t| t.data()).any(|x| !x.is_finite()) {
+        return 0;
+    }
+    let want = cpu::run(&graph, &tensors).outputs;
+    let (mut dense, mut index) = (HashMap::new(), HashMap::new());
+    for (name, tensor) in &tensors {
+        match tensor {
+            Tensor::Dense { .. } => drop(dense.insert(name.clone(), tensor.to_device(0.0))),
+            Tensor::Index(words) => drop(index.insert(name.clone(), words.clone())),
+        }
+    }
+    let types: Vec<Ty> = case.inputs.iter().map(case_type).collect();
+    let cost = case.op.cost(&types, &want_types(&graph));
+    let mut count = 0;
+    // Blocked operations write a result twice; a tap at a time, which no real workspace asks for, as often as they have taps,
+    // and channels twice as often.
+    for (workspace_bytes, roundings) in [(gpu.target().workspace_bytes, 2.0), (64, 50.0)] {
+        let target = Target {
+            workspace_bytes,
+            ..gpu.target()
+        };
+        let got = run_for(gpu, &target, &graph, &dense, &index);
+        for (name, want) in &want {
+            let shape = want.shape();
+            let terms = ((cost.macs + cost.adds) as f64 / shape.len() as f64).max(1.0);
+            let terms = terms * amplification(&case.op).powi(2);
+            let most = max_abs(want.data());
+            let rounded = roundings * (most * 2f64.powi(-11) + 2f64.powi(-25));
+            let limit = tolerance(terms, most) + rounded;
+            let rows = case
+                .op
+                .live_rows(&tensors_in_order(case, &tensors), name_index(name));
+            let live = rows.unwrap_or(shape.rows()) * shape.c;
+            let numbers = Tensor::from_device(shape, &got[name]);
+            let what = format!("{:?} {:?} ({}) {name}", gpu.matrices(), case.op, case.name);
+            assert_close(&what, &numbers.data()[..live], &want.data()[..live], limit);
+            count += 1;
+        }
+    }
+    count
+}
+
+/// In 16-bit floats kernels read what was rounded to them, compute as ever, and round the result.
 #[test]
 fn storage_in_halves_rounds_and_no_more() {
     let gpu = gpus()[0]
         .with_half()
         .expect("the adapter under test has 16-bit floats");
-    let rounded = |x: f64| f64::from(half::f16::from_f64(x));
-    let mut count = 0;
-    for case in &all_cases() {
-        // As outputs themselves they would be wide.
-        let graph = case_graph_read(case, |graph, id| {
-            let factor = Real(1.0);
-            graph.apply(Scale { factor }, &[id]).unwrap()
-        });
-        let mut tensors = case_tensors(case);
-        for tensor in tensors.values_mut() {
-            if let Tensor::Dense { .. } = tensor {
-                *tensor = tensor.map(rounded);
-            }
-        }
-        let all = tensors
-            .values()
-            .filter(|t| matches!(t, Tensor::Dense { .. }));
-        if all.flat_map(|t| t.data()).any(|x| !x.is_finite()) {
-            continue;
-        }
-        let want = cpu::run(&graph, &tensors).outputs;
-        let (mut dense, mut index) = (HashMap::new(), HashMap::new());
-        for (name, tensor) in &tensors {
-            match tensor {
-                Tensor::Dense { .. } => drop(dense.insert(name.clone(), tensor.to_device(0.0))),
-                Tensor::Index(words) => drop(index.insert(name.clone(), words.clone())),
-            }
-        }
-        let types: Vec<Ty> = case.inputs.iter().map(case_type).collect();
-        let cost = case.op.cost(&types, &want_types(&graph));
-        // Blocked operations write a result twice; a tap at a time, which no real workspace asks for, as often as they have
-        // taps, and channels twice as often.
-        for (workspace_bytes, roundings) in [(gpu.target().workspace_bytes, 2.0), (64, 50.0)] {
-            let target = Target {
-                workspace_bytes,
-                ..gpu.target()
-            };
-            let got = run_for(&gpu, &target, &graph, &dense, &index);
-            for (name, want) in &want {
-                let shape = want.shape();
-                let terms = ((cost.macs + cost.adds) as f64 / shape.len() as f64).max(1.0);
-                let terms = terms * amplification(&case.op).powi(2);
-                let most = max_abs(want.data());
-                let rounded = roundings * (most * 2f64.powi(-11) + 2f64.powi(-25));
-                let limit = tolerance(terms, most) + rounded;
-                let rows = case
-                    .op
-                    .live_rows(&tensors_in_order(case, &tensors), name_index(name));
-                let live = rows.unwrap_or(shape.rows()) * shape.c;
-                let numbers = Tensor::from_device(shape, &got[name]);
-                let what = format!("{:?} ({}) {name}", case.op, case.name);
-                assert_close(&what, &numbers.data()[..live], &want.data()[..live], limit);
-                count += 1;
-            }
-        }
-    }
+    let cases = all_cases();
+    let count: usize = cases.iter().map(|case| check_in_halves(&gpu, case)).sum();
     assert!(count > 100, "{count} results");
+}
+
+/// Products on units for matrices, with these emulated: subgroups of 16 lanes, more than there are blocks for; of 32, one for
+/// each; and of 64, too few for all at once. It proves what the kernel brings, where it puts it, what it leaves out beyond the
+/// edges, and that its barriers are where they must be on the adapter under test. It does not prove what units do with the
+/// matrices: loading, multiplying and storing one is written down once more here.
+#[test]
+fn products_of_emulated_matrices_equal_references() {
+    let half = gpus()[0]
+        .with_half()
+        .expect("the adapter under test has 16-bit floats");
+    for (side, lanes) in [(16, 16), (16, 32), (16, 64), (8, 32)] {
+        let gpu = half.with_matrices(Some(Matrices::emulated(side, lanes)));
+        let mut seen = BTreeMap::new();
+        for case in &all_cases() {
+            let plan = Plan::new(&case_graph_in_halves(case), &gpu.target()).unwrap();
+            let kernels = plan.steps.iter().map(|step| &step.kernel);
+            let mut dispatches = kernels.flat_map(|kernel| &kernel.dispatches);
+            if dispatches.any(|dispatch| dispatch.shader == "gemm_cooperative") {
+                *seen.entry(case.op.name()).or_insert(0) += check_in_halves(&gpu, case);
+            }
+        }
+        let names: Vec<_> = seen.keys().copied().collect();
+        assert_eq!(names, ["keep_rows", "modulate", "product"], "{seen:?}");
+        assert!(seen.values().all(|&results| results > 2), "{seen:?}");
+    }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::gpu::Gpu;
 use crate::graph::half::Storage;
 use crate::ops::Family;
+use crate::ops::gemm::Matrices;
 
 /// A machine, as far as a measurement depends on it.
 #[derive(Clone, Debug, Serialize)]
@@ -66,7 +67,7 @@ impl Adapter {
             driver: format!("{} {}", info.driver, info.driver_info)
                 .trim()
                 .to_owned(),
-            kernels: kernels(gpu.family) + stored(gpu.storage()),
+            kernels: kernels(gpu.family) + stored(gpu.storage()) + &multiplied(gpu.matrices()),
         }
     }
 }
@@ -85,6 +86,14 @@ fn stored(storage: Storage) -> &'static str {
         Storage::Single => "",
         Storage::Half | Storage::HalfState => ", stored in 16 bits",
     }
+}
+
+/// Units for matrices in words, where they are used.
+fn multiplied(matrices: Option<Matrices>) -> String {
+    matrices.map_or_else(String::new, |matrices| {
+        let side = matrices.side();
+        format!(", cooperative matrices of {side}x{side}")
+    })
 }
 
 fn processor() -> String {

@@ -305,6 +305,7 @@ mod tests {
             max_binding_bytes: 1 << 30,
             filtering: crate::ops::winograd::Filtering::Chosen,
             storage: crate::graph::half::Storage::Single,
+            matrices: None,
         };
         let plan = Plan::new(&graph, &target).unwrap();
         let steps = plan.steps.len();

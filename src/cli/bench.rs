@@ -98,6 +98,9 @@ struct Synth {
     /// Store weights and what is computed of them in 16-bit floats
     #[arg(long)]
     half: bool,
+    /// Multiply what is stored in 16 bits on the card's units for matrices (tensor cores): experimental
+    #[arg(long, requires = "half")]
+    cooperative: bool,
     /// Pictures to draw together
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
@@ -308,7 +311,10 @@ fn refuse_none(lines: &[kernels::Line], args: &Kernels) -> Result<()> {
 
 fn draw(args: &Synth, adapter: Option<&str>) -> Result<()> {
     let setting = args.network.open()?;
-    let mut gpu = Gpu::open(adapter)?;
+    let mut gpu = match args.cooperative {
+        true => Gpu::open_with_matrices(adapter)?,
+        false => Gpu::open(adapter)?,
+    };
     if args.half {
         gpu = gpu.with_half()?;
     }

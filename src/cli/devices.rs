@@ -61,6 +61,8 @@ fn describe((number, adapter): (usize, &wgpu::Adapter)) -> Device {
     let features = adapter.features();
     let kernels = machine::kernels(gpu::family_of(&info, features, &limits));
     let known = FEATURES.into_iter();
+    let known = known.filter(|(feature, _)| features.contains(*feature));
+    let matrices = gpu::matrices_of(adapter).map(|_| "cooperative matrices");
     Device {
         number,
         kind: format!("{:?}", info.device_type),
@@ -68,10 +70,7 @@ fn describe((number, adapter): (usize, &wgpu::Adapter)) -> Device {
         driver: format!("{} {}", info.driver, info.driver_info),
         name: info.name,
         kernels,
-        features: known
-            .filter(|(feature, _)| features.contains(*feature))
-            .map(|(_, name)| name)
-            .collect(),
+        features: known.map(|(_, name)| name).chain(matrices).collect(),
         limits: Limits {
             storage_binding_bytes: limits.max_storage_buffer_binding_size,
             buffer_bytes: limits.max_buffer_size,

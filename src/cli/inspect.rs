@@ -125,6 +125,7 @@ fn target(adapter: Option<&str>) -> Result<Target> {
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
             storage: spadework::graph::half::Storage::Single,
+            matrices: None,
         }),
         (Err(error), _) => Err(error),
     }

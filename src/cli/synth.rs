@@ -50,6 +50,9 @@ pub struct Args {
     /// Store weights and maps in 16-bit floats: half of their memory
     #[arg(long)]
     half: bool,
+    /// Multiply what is stored in 16 bits on the card's units for matrices (tensor cores), adding up in 32: experimental
+    #[arg(long, requires = "half")]
+    cooperative: bool,
     /// Draw each picture in 32 bits as well, and tell how far it is from that, in steps of 8-bit colours
     #[arg(long, requires = "half")]
     deviation: bool,
@@ -80,7 +83,10 @@ struct Drawn<'a> {
 /// Draws every picture.
 pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     args.styles.validate()?;
-    let wide = Gpu::open(adapter)?;
+    let wide = match args.cooperative {
+        true => Gpu::open_with_matrices(adapter)?,
+        false => Gpu::open(adapter)?,
+    };
     let gpu = match args.half {
         true => wide.with_half()?,
         false => wide.clone(),

@@ -335,6 +335,7 @@ impl Executor {
             outputs: &step.output_types,
             headers,
             family: target.family,
+            matrices: target.matrices,
             workspace_bytes: target.workspace_bytes,
         });
         assert!(

@@ -16,7 +16,7 @@ struct Array<'a> {
 /// Rewrites WGSL so that the storage arrays at these bindings hold 16-bit floats; bit `b - 1` stands for binding `b`.
 ///
 /// Elements must be read as `name[index]` and written by statements `name[index] = value;`, of one component at most, or
-/// with an operator before the `=`. Comments do not stay.
+/// with an operator before the `=`. Comments do not stay. What a shader asks for, line by line, stays in front.
 ///
 /// # Panics
 /// If a binding is no array of vectors of floats.
@@ -33,22 +33,25 @@ pub(super) fn narrow(source: &str, bindings: u32) -> String {
         bindings.count_ones() as usize,
         "arrays at bindings {bindings:b}"
     );
+    let mut asked = vec!["enable f16;"];
     let mut declarations = String::new();
     let mut code = String::new();
     for line in source.lines() {
         let line = line.split("//").next().unwrap_or(line);
-        match declared(line) {
-            Some(_) => {
-                declarations += &line.replace("<f32>", "<f16>");
-                declarations.push('\n');
+        if line.starts_with("enable ") || line.starts_with("diagnostic(") {
+            if line != asked[0] {
+                asked.push(line);
             }
-            None => {
-                code += line;
-                code.push('\n');
-            }
+        } else if declared(line).is_some() {
+            declarations += &line.replace("<f32>", "<f16>");
+            declarations.push('\n');
+        } else {
+            code += line;
+            code.push('\n');
         }
     }
-    format!("enable f16;\n{declarations}{}", elements(&code, &arrays))
+    let asked = asked.join("\n");
+    format!("{asked}\n{declarations}{}", elements(&code, &arrays))
 }
 
 /// Binding and array that a line declares, if it is one of vectors of floats.
@@ -209,6 +212,15 @@ y[i] = vec4<f16>(vec4<f32>(y[i]) * (vec4<f32>(x[i]))); if vec4<f32>(x[i]).x == v
         assert!(
             both.contains("y[at + t[1u]] = vec2<f16>(v + vec2<f32>(y[j]));"),
             "{both}"
+        );
+    }
+
+    #[test]
+    fn what_is_asked_for_stays_in_front() {
+        let asked = "enable f16;\nenable wgpu_cooperative_matrix;\ndiagnostic(off, derivative_uniformity);\n";
+        assert_eq!(
+            narrow(&format!("{asked}{SHADER}"), 0b101),
+            narrow(SHADER, 0b101).replacen("enable f16;\n", asked, 1)
         );
     }
 

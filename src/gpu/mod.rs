@@ -4,6 +4,7 @@ mod constants;
 pub mod exec;
 mod half;
 mod health;
+mod matrices;
 mod readback;
 pub mod shader;
 mod slice;
@@ -12,6 +13,7 @@ pub mod store;
 use crate::graph::half::{Storage, state_type};
 use crate::graph::plan::Target;
 use crate::graph::{Shape, Ty};
+use crate::ops::gemm::Matrices;
 use crate::ops::winograd::Filtering;
 use crate::ops::{Buffering, Family, texels};
 use crate::{Error, Result};
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 pub use exec::Executor;
 pub use exec::profile::{Clock, Profile, Span};
+pub use matrices::matrices_of;
 pub use store::Store;
 
 /// Fixed workspace of operations that run in blocks of output channels.
@@ -49,6 +52,8 @@ pub struct Gpu {
     pub filtering: Filtering,
     /// How maps and weights are stored.
     storage: Storage,
+    /// Units for matrices of 16-bit floats, where they are used.
+    matrices: Option<Matrices>,
     pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
     health: Health,
 }
@@ -172,6 +177,7 @@ fn target(family: Family, limits: &wgpu::Limits) -> Target {
             .min(limits.max_buffer_size),
         filtering: Filtering::default(),
         storage: Storage::Single,
+        matrices: None,
     }
 }
 
@@ -181,13 +187,35 @@ impl Gpu {
     /// # Errors
     /// If there is none, or it cannot be opened.
     pub fn open(wanted: Option<&str>) -> Result<Arc<Self>> {
+        Self::open_adapter(&choose_adapter(wanted)?, None)
+    }
+
+    /// The same, to multiply what is stored in 16-bit floats on units for matrices (see [`matrices_of`]). wgpu calls their
+    /// use experimental.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`], or if the adapter has no such units.
+    pub fn open_with_matrices(wanted: Option<&str>) -> Result<Arc<Self>> {
         let adapter = choose_adapter(wanted)?;
+        let matrices = matrices::wanted(&adapter)?;
+        Self::open_adapter(&adapter, Some(matrices))
+    }
+
+    fn open_adapter(adapter: &wgpu::Adapter, matrices: Option<Matrices>) -> Result<Arc<Self>> {
         let info = adapter.get_info();
-        let wished =
+        let mut wished =
             wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if matrices.is_some() {
+            wished |= matrices::FEATURES;
+            // SAFETY: who asks for matrices accepts that wgpu's part of them may have bugs. Of the shaders one uses them, this
+            // crate's own: they lie within workgroup memory, aligned as Vulkan asks, and whole subgroups run it.
+            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("spadework"),
             required_features: adapter.features() & wished,
+            experimental_features,
             required_limits: adapter.limits(),
             // In blocks of memory of 128 MiB and more, what is planned would be less than what is taken.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
@@ -197,7 +225,7 @@ impl Gpu {
             .map_err(|e| Error::Device(format!("cannot open adapter {}: {e}", info.name)))?;
         let health = Health::watch(&device);
         let family = family_of(&info, device.features(), &device.limits());
-        Ok(Self::opened(device, queue, family, health))
+        Ok(Self::opened(device, queue, family, health).with_matrices(matrices))
     }
 
     /// Uses a device of the caller's, whose handlers of errors and of loss stay. On a CPU adapter `Features::SUBGROUP`
@@ -219,6 +247,19 @@ impl Gpu {
             filtering,
             ..self.again()
         })
+    }
+
+    /// The same device with units for matrices of choice; tests emulate them this way.
+    pub fn with_matrices(&self, matrices: Option<Matrices>) -> Arc<Self> {
+        Arc::new(Self {
+            matrices,
+            ..self.again()
+        })
+    }
+
+    /// Units for matrices of 16-bit floats, where they are used.
+    pub fn matrices(&self) -> Option<Matrices> {
+        self.matrices
     }
 
     /// The same device, for drawing with maps and weights that are stored in 16-bit floats and computed with in 32. It runs
@@ -249,6 +290,7 @@ impl Gpu {
             family: self.family,
             filtering: self.filtering.clone(),
             storage: self.storage,
+            matrices: self.matrices,
             gives_way: self.gives_way.clone(),
             pipelines: Mutex::default(),
             health: self.health.clone(),
@@ -279,6 +321,7 @@ impl Gpu {
             gives_way: Arc::default(),
             filtering: Filtering::default(),
             storage: Storage::Single,
+            matrices: None,
             pipelines: Mutex::default(),
             health,
         })
@@ -289,6 +332,7 @@ impl Gpu {
         Target {
             filtering: self.filtering.clone(),
             storage: self.storage,
+            matrices: self.matrices,
             ..target(self.family, &self.device.limits())
         }
     }

@@ -9,6 +9,7 @@ use crate::graph::plan::Step;
 use crate::ops::{Binding, Dispatch};
 use include_dir::{Dir, include_dir};
 use minijinja::{Environment, Value};
+use naga::valid::Capabilities;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -38,6 +39,15 @@ pub fn kernel_checksum() -> u32 {
     }
     sum.finalize()
 }
+
+/// What shaders may ask for in their first lines, and what naga calls it.
+const ENABLED: [(&str, Capabilities); 2] = [
+    ("enable f16;", Capabilities::SHADER_FLOAT16),
+    (
+        "enable wgpu_cooperative_matrix;",
+        Capabilities::COOPERATIVE_MATRIX,
+    ),
+];
 
 /// What selects a pipeline.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -115,14 +125,13 @@ impl Variant {
         let source = template
             .render(context)
             .unwrap_or_else(|e| panic!("{self:?}: {e:#}"));
-        let mut capabilities = naga::valid::Capabilities::SUBGROUP;
         let source = match self.halves {
             0 => source,
-            bindings => {
-                capabilities |= naga::valid::Capabilities::SHADER_FLOAT16;
-                narrow(&source, bindings)
-            }
+            bindings => narrow(&source, bindings),
         };
+        let enabled = |(line, _): &(&str, _)| source.lines().any(|other| other == *line);
+        let enabled = ENABLED.into_iter().filter(enabled);
+        let capabilities = enabled.fold(Capabilities::SUBGROUP, |all, (_, one)| all | one);
         let module = naga::front::wgsl::parse_str(&source)
             .unwrap_or_else(|e| panic!("{self:?}: {}", e.emit_to_string(&source)));
         let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)

@@ -15,6 +15,7 @@ use super::rewrite::rewrite;
 use super::slots::{Interval, KEPT, assign};
 use super::updates::early;
 use super::{Graph, Node, Source, Ty, ValueId};
+use crate::ops::gemm::Matrices;
 use crate::ops::texels::LAYER_BYTES;
 use crate::ops::winograd::{Choices, Filtering};
 use crate::ops::{Binding, Family, Kernel, Op, Site, Texels};
@@ -125,6 +126,8 @@ pub struct Target {
     pub filtering: Filtering,
     /// How values are stored.
     pub storage: Storage,
+    /// Units for matrices of 16-bit floats, where they are used.
+    pub matrices: Option<Matrices>,
 }
 
 impl Plan {
@@ -302,6 +305,7 @@ fn kernel(graph: &Graph, node: &Node, target: &Target) -> Kernel {
         outputs: &outputs,
         headers: &headers,
         family: target.family,
+        matrices: target.matrices,
         workspace_bytes: target.workspace_bytes,
     })
 }

@@ -277,6 +277,7 @@ mod tests {
             max_binding_bytes: 1 << 30,
             filtering: crate::ops::winograd::Filtering::Never,
             storage: crate::graph::half::Storage::Single,
+            matrices: None,
         }
     }
 

@@ -156,6 +156,7 @@ mod tests {
             max_binding_bytes,
             filtering: Filtering::default(),
             storage: crate::graph::half::Storage::Single,
+            matrices: None,
         };
         let refused = Error::Device("too large".into());
         advise(refused, &training(), &target, Room::default()).to_string()
@@ -190,6 +191,7 @@ mod tests {
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
             storage: crate::graph::half::Storage::Single,
+            matrices: None,
         };
         let error = advise(
             Error::Usage("no".into()),

@@ -365,6 +365,7 @@ mod tests {
         max_binding_bytes: 128 << 20,
         filtering: Filtering::Chosen,
         storage: Storage::Single,
+        matrices: None,
     };
 
     fn map(side: usize, n: usize, id: impl Fn(usize) -> u32) -> IdMap {

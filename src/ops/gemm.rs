@@ -1,11 +1,13 @@
 //! Products of rows with the taps of a convolution weight: the only multiplications that a SPADE layer and Winograd's
 //! convolutions need.
 
+mod cooperative;
 mod product;
 mod tile;
 
 use super::kernel::{Binding, Dispatch, Family};
 use super::texels::{HEIGHT, Texels, WIDTH};
+pub use cooperative::Matrices;
 pub use product::{Kind, Product};
 use tile::Tile;
 
@@ -14,6 +16,8 @@ use tile::Tile;
 pub(crate) struct Block {
     /// Kernels of which family.
     pub family: Family,
+    /// Units for the product with 16-bit rows, if it is done on such.
+    pub matrices: Option<Matrices>,
     /// Taps that take part: the first, and how many.
     pub taps: (usize, usize),
     /// Taps of the kernel.
@@ -109,6 +113,11 @@ impl Block {
             .reserve(full + (2 * self.c4).div_ceil(WIDTH) + 1)
     }
 
+    /// Rows of hidden channels from those of one tap to those of the next.
+    fn tap_rows(&self) -> usize {
+        if self.is_batched { self.rows } else { 0 }
+    }
+
     /// A dispatch of the tiled family; its last bindings, results, are still to come.
     fn tiled(
         &self,
@@ -120,7 +129,6 @@ impl Block {
         let tile = self.tile(extent);
         let [row_tiles, column_tiles] = tile.tiles(extent.rows, extent.cols4);
         let workgroups = row_tiles * column_tiles * extent.taps * parts;
-        let tap_rows = if self.is_batched { self.rows } else { 0 };
         tile.define(Dispatch::new("gemm_tiled", extent.entry))
             .define("depth", DEPTH as u32)
             .define("doubled", self.family.doubled())
@@ -130,7 +138,7 @@ impl Block {
             .params(&[parts, share, extent.steps])
             .params(&[self.rows, self.inner4, self.cols4])
             .params(&[self.c4, self.from4, self.stride4, self.at4])
-            .params(&[usize::from(accumulate), self.taps.0, tap_rows])
+            .params(&[usize::from(accumulate), self.taps.0, self.tap_rows()])
     }
 
     /// The tile for a result. It depends on what is known before any window table is: variants are made then.
@@ -246,6 +254,9 @@ impl Block {
 
     /// `y[tap][row][at + j] = sum over k of a[row][k] * w[tap][k][from + j]`.
     pub fn products(&self, [a, w]: [Binding; 2], y: Binding) -> Dispatch {
+        if let Some(matrices) = self.matrices {
+            return matrices.products(self, [a, w], y);
+        }
         match self.family {
             Family::Tiled(_) => {
                 let steps = (self.inner4 * 4).div_ceil(DEPTH);

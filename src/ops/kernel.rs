@@ -1,6 +1,7 @@
 //! What an operation asks of the device: dispatches over its arguments, results and scratch memory.
 
 use super::Texels;
+use super::gemm::Matrices;
 use crate::graph::{Shape, Ty};
 use crate::windows::Header;
 
@@ -196,6 +197,8 @@ pub struct Site<'a> {
     pub headers: &'a [Option<Header>],
     /// Kernel family of the adapter.
     pub family: Family,
+    /// Units for matrices of 16-bit floats, where they are used.
+    pub matrices: Option<Matrices>,
     /// Bytes a blocked operation may use for its fixed workspace.
     pub workspace_bytes: usize,
 }
@@ -209,6 +212,12 @@ impl Site<'_> {
     /// Shape of a dense result.
     pub fn output(&self, index: usize) -> Shape {
         self.outputs[index].shape()
+    }
+
+    /// Units for a product of two arguments, if these are stored as such units take them.
+    pub fn matrices(&self, operands: [usize; 2]) -> Option<Matrices> {
+        let is_half = |i: usize| matches!(self.inputs[i], Ty::Half(_));
+        self.matrices.filter(|_| operands.into_iter().all(is_half))
     }
 
     /// Header of an index argument.

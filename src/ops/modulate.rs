@@ -318,6 +318,7 @@ fn gemm_block(
 ) -> Block {
     Block {
         family: site.family,
+        matrices: None,
         taps: pass,
         all_taps: header[2] as usize,
         rows: header[3] as usize,
@@ -346,7 +347,10 @@ fn rows_of_block(
     let of_pass = |pass| {
         let gemm = |at4| {
             let place = [2 * block.1, at4];
-            gemm_block(site, &header, weight, block, place, space, pass)
+            Block {
+                matrices: site.matrices([1, 2]),
+                ..gemm_block(site, &header, weight, block, place, space, pass)
+            }
         };
         [
             gemm(0).products([Input(1), Input(2)], Scratch(0)),

@@ -191,6 +191,7 @@ impl Tiling {
     fn block(&self, tiles: usize, family: Family) -> Block {
         Block {
             family,
+            matrices: None,
             taps: (0, area(self.tile)),
             all_taps: area(self.tile),
             rows: tiles,

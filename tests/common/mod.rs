@@ -7,8 +7,9 @@ use spadework::config::ModelConfig;
 use spadework::gpu::{Executor, Gpu, Store};
 use spadework::graph::plan::{Plan, Target};
 use spadework::graph::{Graph, Ty, ValueId};
+use spadework::ops::elementwise::Scale;
 use spadework::ops::winograd::Filtering;
-use spadework::ops::{Buffering, Case, CaseInput, Family, Tensor};
+use spadework::ops::{Buffering, Case, CaseInput, Family, Real, Tensor};
 use spadework::windows::IdMap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -119,6 +120,14 @@ pub fn case_graph_read(case: &Case, read: impl Fn(&mut Graph, ValueId) -> ValueI
         graph.output(&format!("y{i}"), id);
     }
     graph
+}
+
+/// The same for storage in 16-bit floats: results are read once more, for as outputs themselves they would be wide.
+pub fn case_graph_in_halves(case: &Case) -> Graph {
+    case_graph_read(case, |graph, id| {
+        let factor = Real(1.0);
+        graph.apply(Scale { factor }, &[id]).unwrap()
+    })
 }
 
 pub fn case_tensors(case: &Case) -> HashMap<String, Tensor> {

@@ -114,6 +114,7 @@ impl Operation for Product {
         let c4 = c.div_ceil(4);
         let block = Block {
             family: site.family,
+            matrices: site.matrices([0, 1]),
             taps: (0, taps),
             all_taps: taps,
             rows,

@@ -225,6 +225,7 @@ mod tests {
             max_binding_bytes: 128 << 20,
             filtering,
             storage: Storage::Single,
+            matrices: None,
         }
     }
 
