@@ -17,7 +17,7 @@ pub use race::{Lane, Measured, Race};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::graph::plan::Plan;
-use crate::ops::winograd::{Convolution, Method};
+use crate::ops::winograd::{Choices, Convolution, Method};
 
 /// Measures convolutions one after the other, in short turns.
 pub struct Tuner {
@@ -56,6 +56,11 @@ impl Tuner {
             left,
             race: None,
         }
+    }
+
+    /// Leaves out what is known already.
+    pub fn skip(&mut self, known: &Choices) {
+        self.left.retain(|left| known.get(left).is_none());
     }
 
     /// Convolutions that have no method yet.
@@ -143,6 +148,10 @@ mod tests {
             Plan::over_constants(&graph(), &gpu.target(), |name| name == "w").unwrap();
         let mut tuner = Tuner::new(&gpu, [&learning, &drawing, &learning]);
         assert_eq!(tuner.left(), 4);
+        let all = learning.methods.iter().chain(drawing.methods.iter());
+        let mut without = Tuner::new(&gpu, [&learning, &drawing]);
+        without.skip(&all.skip(1).collect());
+        assert_eq!(without.left(), 1);
         let all = measure(&mut tuner);
         assert_eq!(tuner.left(), 0);
         let passes: Vec<_> = all.iter().map(|m| m.convolution.pass).collect();

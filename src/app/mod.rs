@@ -16,6 +16,7 @@ pub mod follow;
 pub mod history;
 pub mod home;
 pub mod icons;
+mod idle;
 pub mod input;
 pub mod keys;
 pub mod live;
@@ -63,14 +64,15 @@ use room::{Room, Titled};
 use tools::Gesture;
 use worker::Worker;
 
-/// Opens the painter and returns when its window is closed.
+/// Opens the painter and returns when its window is closed. If so wanted it measures which kernels are the fastest while
+/// nothing is drawn.
 ///
 /// # Errors
 /// If there is no display, or no adapter can show a window on it.
-pub fn paint(checkpoint: Option<PathBuf>, adapter: Option<String>) -> Result<()> {
+pub fn paint(checkpoint: Option<PathBuf>, adapter: Option<String>, measures: bool) -> Result<()> {
     show("Spadework", move |window| {
         let (events, heard) = Events::new(window.clone());
-        let worker = Worker::start(adapter, events.clone());
+        let worker = Worker::measuring(adapter, measures, events.clone());
         let mut app = Painter::new(window, worker, (events, heard), Home::of_user());
         if let Some(checkpoint) = checkpoint {
             app.easel.load(checkpoint);

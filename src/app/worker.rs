@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select_b
 use eframe::egui::{Color32, ColorImage};
 
 use super::event::{Event, Events, Model};
+use super::idle::{Idle, Subject};
 use super::styling::{Ability, Wanted};
 use crate::data::files::read_photo;
 use crate::data::resample::bicubic;
@@ -117,9 +118,16 @@ pub struct Worker {
 impl Worker {
     /// Starts the worker on an adapter.
     pub fn start(adapter: Option<String>, events: Events) -> Self {
+        Self::measuring(adapter, false, events)
+    }
+
+    /// As [`Worker::start`], measuring meanwhile, if that is wanted, which kernels are the fastest.
+    pub fn measuring(adapter: Option<String>, measures: bool, events: Events) -> Self {
         Self::with(move |tasks, requests| {
             Studio {
                 adapter,
+                measures,
+                idle: None,
                 events,
                 gpu: None,
                 path: None,
@@ -172,6 +180,10 @@ impl Drop for Worker {
 /// The worker's own state.
 struct Studio {
     adapter: Option<String>,
+    /// Whether kernels are measured while nothing is drawn.
+    measures: bool,
+    /// What measures them, for the generator in use.
+    idle: Option<Idle>,
     events: Events,
     gpu: Option<Arc<Gpu>>,
     /// The checkpoint in use.
@@ -189,21 +201,37 @@ impl Studio {
             let requests = if self.path.is_some() { requests } else { &idle };
             select_biased! {
                 recv(tasks) -> task => match task {
-                    Ok(Task::Load(path)) => self.load(&path),
-                    Ok(Task::Encode(wanted)) => self.encode(wanted),
+                    Ok(task) => self.undisturbed(|studio| studio.take(task)),
                     Err(_) => return,
                 },
                 recv(requests) -> request => match request {
-                    Ok(request) => self.draw(&request),
+                    Ok(request) => self.undisturbed(|studio| studio.draw(&request)),
                     Err(_) => return,
                 },
             }
         }
     }
 
+    fn take(&mut self, task: Task) {
+        match task {
+            Task::Load(path) => self.load(&path),
+            Task::Encode(wanted) => self.encode(wanted),
+        }
+    }
+
+    /// Does something while nothing is measured.
+    fn undisturbed(&mut self, work: impl FnOnce(&mut Self)) {
+        self.idle.iter().for_each(Idle::disturb);
+        work(self);
+        self.idle.iter().for_each(Idle::rest);
+    }
+
     fn load(&mut self, path: &Path) {
         match self.open(path) {
-            Ok(model) => self.events.send(Event::Model(Box::new(model))),
+            Ok(model) => {
+                self.events.send(Event::Model(Box::new(model)));
+                self.measure();
+            }
             Err(error) => self.events.send(Event::NoModel {
                 path: path.to_path_buf(),
                 error: error.to_string(),
@@ -245,6 +273,19 @@ impl Studio {
         self.path = Some(model.path.clone());
         self.generator = Some(generator);
         Ok(model)
+    }
+
+    /// Has the kernels of the generator measured while nothing is drawn, if that is wanted.
+    fn measure(&mut self) {
+        let generator = self.generator.as_ref().filter(|_| self.measures);
+        self.idle = generator.map(|generator| {
+            let subject = Subject {
+                adapter: self.adapter.clone(),
+                model: generator.config().clone(),
+                folder: None,
+            };
+            Idle::start(subject, self.events.clone())
+        });
     }
 
     /// Opens the adapter, with what `spadework tune` measured on it.
@@ -385,6 +426,8 @@ mod tests {
         let (events, heard) = Events::silent();
         let mut studio = Studio {
             adapter: None,
+            measures: false,
+            idle: None,
             events,
             gpu: None,
             path: None,

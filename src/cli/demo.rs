@@ -92,6 +92,7 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
         let painted = spadework::app::paint(
             checkpoint.or_else(|| Some(shipped())),
             adapter.map(String::from),
+            false,
         );
         return match painted {
             // Nobody asked for the window: the look itself is done.

@@ -12,6 +12,9 @@ pub struct Args {
     /// Checkpoint of the generator, or folder of a run for its newest one [default: the one that comes with the program]
     #[arg(value_name = "CHECKPOINT")]
     checkpoint: Option<PathBuf>,
+    /// Measure the fastest kernels while nothing is drawn, for the next start; see `spadework tune`
+    #[arg(long)]
+    tune: bool,
 }
 
 /// Opens the window.
@@ -28,5 +31,6 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
     app::paint(
         args.checkpoint.clone().or(shipped),
         adapter.map(String::from),
+        args.tune,
     )
 }
