@@ -1,7 +1,7 @@
 //! The bars around the panes: menus above, tools at the left, options of the tool, and the status below.
 
 use eframe::egui::{
-    Align, Button, Layout, MenuBar, Rect, RichText, Role, ScrollArea, Sense, Slider, Ui,
+    Align, Button, Layout, MenuBar, Rect, Response, RichText, Role, ScrollArea, Sense, Slider, Ui,
     WidgetInfo, scroll_area::ScrollBarVisibility, vec2,
 };
 
@@ -193,52 +193,82 @@ fn inks_ui(ui: &mut Ui, easel: &mut Easel) {
     }
 }
 
+/// A bar of options less wide than this, as with large text, goes without the labels of its sliders, which become short.
+const NARROW: f32 = 760.0;
+/// Length of a short slider.
+const SHORT: f32 = 64.0;
+
 /// Options of the tool and of the view.
 pub fn options_ui(ui: &mut Ui, easel: &mut Easel) {
-    ui.horizontal_centered(|ui| {
-        ui.strong(easel.hand.tool.name());
-        if easel.hand.tool.uses_brush() {
-            ui.add_space(theme::GAP / 2.0);
-            brush_ui(ui, easel);
-        } else {
-            ui.weak(easel.hand.tool.hint());
-        }
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            for (mode, command) in [
-                (Mode::Blink, Command::Blink),
-                (Mode::Split, Command::Split),
-                (Mode::SideBySide, Command::SideBySide),
-            ] {
-                let chosen = easel.mode == mode;
-                let button = Button::new(command.name())
-                    .selected(chosen)
-                    .frame_when_inactive(chosen);
-                if ui
-                    .add(button)
-                    .on_hover_text(command.title(ui.ctx()))
-                    .clicked()
-                {
-                    easel.perform(command, ui.ctx());
-                }
-            }
-            if easel.has_outlines() {
-                ui.checkbox(&mut easel.outlines, "Outlines").on_hover_text(
-                    "Mark the borders between classes, as the instance maps of the training did",
-                );
-            }
-            if easel.traced.is_some() {
-                ui.add(
-                    Slider::new(&mut easel.cover, 0.0..=1.0)
-                        .show_value(false)
-                        .text("Cover"),
-                )
-                .on_hover_text("How much of the photo the layout covers");
-            }
+    let is_narrow = ui.available_width() < NARROW;
+    if is_narrow {
+        ui.spacing_mut().slider_width = SHORT;
+    }
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        view_ui(ui, easel, is_narrow);
+        // In what room that leaves, even if it is too little.
+        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+            let hidden = ScrollBarVisibility::AlwaysHidden;
+            let scroll = ScrollArea::horizontal().scroll_bar_visibility(hidden);
+            scroll.show(ui, |ui| {
+                ui.horizontal_centered(|ui| tool_options_ui(ui, easel, is_narrow));
+            });
         });
     });
 }
 
-fn brush_ui(ui: &mut Ui, easel: &mut Easel) {
+fn tool_options_ui(ui: &mut Ui, easel: &mut Easel, is_narrow: bool) {
+    if !is_narrow || !easel.hand.tool.uses_brush() {
+        ui.strong(easel.hand.tool.name());
+    }
+    if easel.hand.tool.uses_brush() {
+        ui.add_space(theme::GAP / 2.0);
+        brush_ui(ui, easel, is_narrow);
+    } else {
+        ui.weak(easel.hand.tool.hint());
+    }
+}
+
+/// How canvas and picture are shown, from the right to the left.
+fn view_ui(ui: &mut Ui, easel: &mut Easel, is_narrow: bool) {
+    for (mode, command) in [
+        (Mode::Blink, Command::Blink),
+        (Mode::Split, Command::Split),
+        (Mode::SideBySide, Command::SideBySide),
+    ] {
+        let chosen = easel.mode == mode;
+        let button = Button::new(command.name())
+            .selected(chosen)
+            .frame_when_inactive(chosen);
+        if ui
+            .add(button)
+            .on_hover_text(command.title(ui.ctx()))
+            .clicked()
+        {
+            easel.perform(command, ui.ctx());
+        }
+    }
+    if easel.has_outlines() {
+        ui.checkbox(&mut easel.outlines, "Outlines").on_hover_text(
+            "Mark the borders between classes, as the instance maps of the training did",
+        );
+    }
+    if easel.traced.is_some() {
+        let slider = Slider::new(&mut easel.cover, 0.0..=1.0).show_value(false);
+        labelled(ui, slider, "Cover", is_narrow)
+            .on_hover_text("How much of the photo the layout covers");
+    }
+}
+
+/// A slider with its label, which is not drawn where there is no room.
+fn labelled(ui: &mut Ui, slider: Slider, name: &'static str, is_narrow: bool) -> Response {
+    match is_narrow {
+        true => ui.add(slider).accessible_name(name),
+        false => ui.add(slider.text(name)),
+    }
+}
+
+fn brush_ui(ui: &mut Ui, easel: &mut Easel, is_narrow: bool) {
     let brush = &mut easel.hand.brush;
     let larger = Command::Larger.key_text(ui.ctx());
     let smaller = Command::Smaller.key_text(ui.ctx());
@@ -246,9 +276,8 @@ fn brush_ui(ui: &mut Ui, easel: &mut Easel) {
     let most = side.clamp(8, MAX_BRUSH_PX);
     let slider = Slider::new(&mut brush.size_px, 1..=most)
         .logarithmic(true)
-        .suffix(" px")
-        .text("Size");
-    ui.add(slider)
+        .suffix(" px");
+    labelled(ui, slider, "Size", is_narrow)
         .on_hover_text(format!("Size of the brush ({smaller} {larger})"));
     ui.add_space(theme::GAP / 2.0);
     let key = Command::Tip.key_text(ui.ctx());

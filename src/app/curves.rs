@@ -1,17 +1,19 @@
 //! Curves of a run: series of numbers, smoothed and thinned for the screen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use eframe::egui::{Color32, Ui, Vec2b};
-use egui_plot::{
-    Corner, GridMark, HoverPosition, Legend, Line, LineStyle, Plot, PlotPoints, VLine,
-};
+use eframe::egui::text::LayoutJob;
+use eframe::egui::{Button, Color32, Response, TextFormat, TextStyle, Ui, Vec2b, vec2};
+use egui_plot::{GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoints, VLine};
 
 use super::follow::Metrics;
 use super::theme;
 
 /// Points of a curve that are drawn at most.
 const DRAWN: usize = 1200;
+
+/// Room for the dot before a name.
+const KEY_DOT: f32 = 14.0;
 
 /// Colours of the curves, told apart on dark and on light.
 const COLOURS: [[u8; 3]; 8] = [
@@ -53,6 +55,14 @@ pub struct Marks {
 }
 
 impl Marks {
+    /// Names and colours of those there are.
+    fn names(&self, ui: &Ui) -> Vec<(&'static str, Color32)> {
+        let visuals = ui.visuals();
+        let changed = (!self.changes.is_empty()).then_some(("changed", visuals.warn_fg_color));
+        let sheet = self.sheet.map(|_| ("sheet", theme::shades(visuals).accent));
+        changed.into_iter().chain(sheet).collect()
+    }
+
     fn lines(&self, ui: &Ui) -> Vec<VLine> {
         let visuals = ui.visuals();
         let line = |name: &str, step: u64, colour| {
@@ -79,6 +89,8 @@ pub struct Curves {
     speed: Vec<[f64; 2]>,
     drawn: BTreeMap<String, Vec<[f64; 2]>>,
     look: Option<Look>,
+    /// Losses that are not to be seen.
+    hidden: BTreeSet<String>,
 }
 
 impl Curves {
@@ -123,28 +135,46 @@ impl Curves {
                 .collect();
             self.look = Some(look);
         }
-        let lines = marks.lines(ui);
-        plot(ui, "losses", height, look.log)
-            .legend(legend())
-            .show(ui, |plot| {
-                for ((name, points), colour) in self.drawn.iter().zip(COLOURS.iter().cycle()) {
-                    plot.line(line(name, points.clone(), *colour));
+        let coloured = || self.drawn.iter().zip(COLOURS.into_iter().cycle());
+        ui.horizontal_wrapped(|ui| {
+            for ((name, _), colour) in coloured() {
+                let is_hidden = self.hidden.contains(name);
+                let tip = if is_hidden { "Show it" } else { "Hide it" };
+                let key = key_ui(ui, name, rgb(colour), is_hidden);
+                if key.on_hover_text(tip).clicked() && !self.hidden.remove(name) {
+                    self.hidden.insert(name.clone());
                 }
-                lines.into_iter().for_each(|line| plot.vline(line));
-            });
+            }
+            for (name, colour) in marks.names(ui) {
+                key_ui(ui, name, colour, false);
+            }
+        });
+        let lines = marks.lines(ui);
+        plot(ui, "losses", height, look.log).show(ui, |plot| {
+            for ((name, points), colour) in coloured() {
+                if !self.hidden.contains(name) {
+                    plot.line(line(name, points.clone(), colour));
+                }
+            }
+            lines.into_iter().for_each(|line| plot.vline(line));
+        });
     }
 
-    /// Draws the learning rates.
+    /// Draws the learning rates below their heading.
     pub fn rates_ui(&self, ui: &mut Ui, height: f32, marks: &Marks) {
+        ui.horizontal_wrapped(|ui| {
+            ui.strong("Learning rates");
+            for (name, colour) in self.rates.keys().zip(COLOURS) {
+                key_ui(ui, name, rgb(colour), false);
+            }
+        });
         let lines = marks.lines(ui);
-        plot(ui, "rates", height, false)
-            .legend(legend())
-            .show(ui, |plot| {
-                for ((name, points), colour) in self.rates.iter().zip(COLOURS) {
-                    plot.line(line(name, thinned(points), colour));
-                }
-                lines.into_iter().for_each(|line| plot.vline(line));
-            });
+        plot(ui, "rates", height, false).show(ui, |plot| {
+            for ((name, points), colour) in self.rates.iter().zip(COLOURS) {
+                plot.line(line(name, thinned(points), colour));
+            }
+            lines.into_iter().for_each(|line| plot.vline(line));
+        });
     }
 
     /// Draws the pictures per second.
@@ -161,13 +191,31 @@ impl Curves {
     }
 }
 
-fn legend() -> Legend {
-    Legend::default().position(Corner::RightTop)
+/// The name of a line after a dot of its colour, above the plot, where it covers none of it.
+fn key_ui(ui: &mut Ui, name: &str, colour: Color32, is_hidden: bool) -> Response {
+    let text = match is_hidden {
+        true => ui.visuals().weak_text_color(),
+        false => ui.visuals().text_color(),
+    };
+    let mut job = LayoutJob::default();
+    let font = TextStyle::Small.resolve(ui.style());
+    job.append(name, KEY_DOT, TextFormat::simple(font, text));
+    let key = ui.add(Button::new(job).frame(false));
+    let left = key.rect.left_center() + vec2(KEY_DOT / 2.0 - 2.0, 0.0);
+    match is_hidden {
+        true => ui.painter().circle_stroke(left, 3.5, (1.0, colour)),
+        false => ui.painter().circle_filled(left, 4.0, colour),
+    };
+    key.accessible_name(name)
 }
 
-fn line(name: &str, points: Vec<[f64; 2]>, [r, g, b]: [u8; 3]) -> Line<'static> {
+fn rgb([r, g, b]: [u8; 3]) -> Color32 {
+    Color32::from_rgb(r, g, b)
+}
+
+fn line(name: &str, points: Vec<[f64; 2]>, colour: [u8; 3]) -> Line<'static> {
     Line::new(name, PlotPoints::from(points))
-        .color(Color32::from_rgb(r, g, b))
+        .color(rgb(colour))
         .width(1.5)
 }
 

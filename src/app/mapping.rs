@@ -121,8 +121,13 @@ impl Mapping {
             });
             ui.add_space(12.0);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if ui.add(Button::new("Open").selected(true)).clicked() {
+                let open = ui.add(Button::new("Open").selected(true));
+                if open.clicked() {
                     answer = Answer::Mapped;
+                }
+                // Enter opens.
+                if ui.memory(|memory| memory.focused().is_none()) {
+                    open.request_focus();
                 }
                 if ui.button("Cancel").clicked() {
                     answer = Answer::Closed;

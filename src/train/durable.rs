@@ -28,6 +28,10 @@ pub fn write_durably(
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
+    if !folder.is_dir() {
+        let missing = format!("there is no folder {}", folder.display());
+        return Err(failed(std::io::Error::other(missing)));
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);
     #[cfg(unix)]

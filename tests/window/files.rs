@@ -135,7 +135,7 @@ fn a_picture_is_saved_once_the_model_is_there() {
             .notes
             .all()
             .iter()
-            .all(|note| { note.kind == spadework::app::notes::Kind::Info })
+            .all(|note| note.kind != spadework::app::notes::Kind::Error)
     );
 }
 

@@ -403,3 +403,41 @@ fn a_model_of_other_classes_keeps_the_layout_aside() {
     assert_eq!(model.path, Path::new("landscapes.safetensors"));
     assert!(easel.is_unsaved());
 }
+
+/// To open the file that is being edited takes back its changes, or saves them: what was read before is then of no use.
+#[test]
+fn a_file_opened_over_itself_shows_what_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let meadow = layout_file(dir.path());
+    let mut window = window();
+    let open = |window: &mut Window| {
+        window.state_mut().easel.open(meadow.clone());
+    };
+    open(&mut window);
+    until(&mut window, "it is open", |window| {
+        window.state().easel.file.is_some()
+    });
+    flood(&mut window, "water");
+    let changed = window.state().easel.labels().clone();
+    let asked = |window: &Window| {
+        window
+            .query_by_label("Save the changes to meadow.png?")
+            .is_some()
+    };
+    open(&mut window);
+    until(&mut window, "changes would be lost", asked);
+    click(&mut window, "Save");
+    until(&mut window, "they are saved", |window| {
+        !window.state().easel.is_unsaved()
+    });
+    assert_eq!(*window.state().easel.labels(), changed);
+    assert_eq!(window.state().easel.parting, Parting::Staying);
+
+    flood(&mut window, "tree");
+    open(&mut window);
+    until(&mut window, "changes would be lost", asked);
+    click(&mut window, "Don't save");
+    until(&mut window, "they are gone", |window| {
+        *window.state().easel.labels() == changed
+    });
+}

@@ -130,7 +130,7 @@ impl Easel {
         match &self.picture {
             Some(drawn) => {
                 window.copy_image(ColorImage::clone(&drawn.image));
-                self.notes.info("The picture is on the clipboard.");
+                self.notes.done("The picture is on the clipboard.");
             }
             None => self.notes.error(NO_PICTURE),
         }

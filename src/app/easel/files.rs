@@ -199,7 +199,11 @@ impl Easel {
                 self.close_sheet(Wish::Save);
                 self.saved = Some(sight);
                 self.recall(Recent::Layout(path.clone()));
-                self.notes.info(format!("Saved {}.", path.display()));
+                self.notes.done(format!("Saved {}.", path.display()));
+                if self.is_next(&path) {
+                    // What was read of it before is not what it holds now.
+                    self.stay();
+                }
                 self.file = Some(path);
                 self.drop_recovery();
                 // What changed while it was written is copied again.
@@ -210,12 +214,23 @@ impl Easel {
             }
             Purpose::Picture => {
                 self.close_sheet(Wish::Export);
-                self.notes.info(format!("Saved {}.", path.display()));
+                self.notes.done(format!("Saved {}.", path.display()));
             }
             // A copy of what was there before the recovered layout does not stand for it.
             Purpose::Autosave(sight) if self.autosaved == Some(sight) => self.drop_orphan(),
             Purpose::Autosave(_) | Purpose::Aside => {}
         }
+    }
+
+    /// Whether what is to take the place of the canvas was read from this file.
+    fn is_next(&self, file: &Path) -> bool {
+        let next = self.next.as_ref().and_then(|next| next.path.as_ref());
+        // However the path is written.
+        let same = |next: &PathBuf| match (next.canonicalize(), file.canonicalize()) {
+            (Ok(next), Ok(file)) => next == file,
+            _ => next == file,
+        };
+        next.is_some_and(same)
     }
 
     /// Goes on with what waited for the layout to be saved or given up. What changed meanwhile is asked about again.

@@ -119,7 +119,8 @@ impl Monitor {
         });
         // Below the curves are the settings, where there are any.
         let below = if self.reins.is_some() { 76.0 } else { 0.0 };
-        let room = room - below;
+        let names = 24.0;
+        let room = room - below - names;
         let sheet = self
             .chosen
             .and_then(|index| self.sheets.get(index).copied());
@@ -128,7 +129,6 @@ impl Monitor {
         self.curves
             .losses_ui(ui, (room * 0.5).max(120.0), self.look, &marks);
         ui.add_space(8.0);
-        ui.strong("Learning rates");
         self.curves.rates_ui(ui, (room * 0.18).max(60.0), &marks);
         ui.add_space(8.0);
         ui.strong("Pictures per second");
