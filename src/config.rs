@@ -56,7 +56,7 @@ const SHARED: [(&str, &str); 5] = [
 ];
 
 /// What may change when a run goes on: how long, how watched, in how much memory, and where its files lie now.
-const CHANGEABLE: [(&str, &str); 22] = [
+const CHANGEABLE: [(&str, &str); 23] = [
     ("optim", "niter"),
     ("optim", "niter_decay"),
     ("train", "display_freq"),
@@ -71,6 +71,7 @@ const CHANGEABLE: [(&str, &str); 22] = [
     ("train", "workers"),
     ("train", "memory_limit"),
     ("train", "accumulate"),
+    ("train", "half"),
     ("loss", "vgg_weights"),
     ("data", "dir"),
     ("data", "image_dir"),

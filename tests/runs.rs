@@ -842,6 +842,47 @@ fn a_run_in_parts_goes_on_in_parts() {
     );
 }
 
+/// Maps in 16-bit floats: to the same bits, stopped or not. The rest of a run may go without them, which is told.
+#[test]
+fn a_run_with_maps_in_halves_goes_on_with_them_or_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, stopped, plain] = ["whole", "stopped", "plain"].map(|name| dir.path().join(name));
+    let options = format!("{OPTIONS} --display-freq 0");
+    accepted(&format!("train --out {} --half {options}", whole.display()));
+    accepted(&format!(
+        "train --out {} --half --max-steps 2 {options}",
+        stopped.display()
+    ));
+    let copy = dir.path().join("copy");
+    accepted(&format!(
+        "train --out {} --half --max-steps 2 {options}",
+        copy.display()
+    ));
+    accepted(&format!("train --out {} --resume", stopped.display()));
+    let output = run(&format!(
+        "train --out {} --resume --half=false",
+        copy.display()
+    ));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("over 16-bit maps): it goes on, but not to the same bits"),
+        "{told}"
+    );
+    accepted(&format!("train --out {} {options}", plain.display()));
+    let load = |run: &Path| Checkpoint::load(&newest(run)).unwrap();
+    let [whole, stopped, copy, plain] = [&whole, &stopped, &copy, &plain].map(|run| load(run));
+    assert!(whole.config.train.half && !copy.config.train.half);
+    assert!(whole.networks == stopped.networks && whole.moments == stopped.moments);
+    for (other, why) in [
+        (&copy, "the end went without"),
+        (&plain, "all went without"),
+    ] {
+        assert_eq!(whole.progress.step, other.progress.step);
+        assert!(whole.networks != other.networks, "{why}");
+    }
+}
+
 /// What is told is what is taken, by what it is for; what is more than a limit is refused with what would fit.
 #[test]
 fn memory_is_told_and_kept_within_a_limit() {

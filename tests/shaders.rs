@@ -5,10 +5,13 @@ mod common;
 
 use common::*;
 use naga::back::{hlsl, msl, spv};
+use spadework::config::{LossConfig, ModelConfig};
 use spadework::gpu::shader::{Shader, Variant};
 use spadework::graph::Ty;
 use spadework::graph::half::Storage;
 use spadework::graph::plan::{Plan, Step, Target};
+use spadework::model::Training;
+use spadework::model::cost::training_plans;
 use spadework::ops::gemm::Matrices;
 use spadework::ops::winograd::Filtering;
 use spadework::ops::{Buffering, Dispatch, Family, all_cases};
@@ -60,8 +63,48 @@ fn variants() -> Variants {
             }
         }
     }
+    variants.extend(in_training());
     variants.extend(with_matrices(Matrices::emulated(16, 32)));
     variants.extend(with_matrices(Matrices::emulated(8, 32)));
+    variants
+}
+
+/// Variants of a training whose maps are stored in 16-bit floats, and its weights and gradients in 32.
+fn in_training() -> Variants {
+    let training = Training {
+        model: ModelConfig {
+            label_nc: 4,
+            use_vae: true,
+            ..ModelConfig::default()
+        },
+        loss: LossConfig::default(),
+        betas: (0.0, 0.9),
+        ema: None,
+        batch_size: 2,
+        accumulate: 1,
+        vgg_divisor: Some(1),
+    };
+    let mut variants = BTreeMap::new();
+    for buffering in [Buffering::Single, Buffering::Double] {
+        let target = Target {
+            storage: Storage::HalfMaps,
+            ..target(Family::Tiled(buffering))
+        };
+        for step in training_plans(&training, &target)
+            .unwrap()
+            .iter()
+            .flat_map(|plan| &plan.steps)
+        {
+            for dispatch in &step.kernel.dispatches {
+                let variant = Variant::of(step, dispatch);
+                let bound = dispatch.bindings.len();
+                let what = format!("{variant:?}");
+                variants
+                    .entry(what)
+                    .or_insert((variant, bound, buffering.most_bytes()));
+            }
+        }
+    }
     variants
 }
 

@@ -85,6 +85,7 @@ fn stored(storage: Storage) -> &'static str {
     match storage {
         Storage::Single => "",
         Storage::Half | Storage::HalfState => ", stored in 16 bits",
+        Storage::HalfMaps => ", maps in 16 bits",
     }
 }
 

@@ -123,7 +123,11 @@ pub fn iteration(
     rounds: usize,
 ) -> Result<[Report; 2]> {
     let training = super::train::training(config, map.n, false);
-    let mut trainer = Trainer::new(gpu, training, Keep::Losses)?;
+    let gpu = match config.train.half {
+        true => gpu.with_half_maps()?,
+        false => gpu.clone(),
+    };
+    let mut trainer = Trainer::new(&gpu, training, Keep::Losses)?;
     trainer.initialise(1)?;
     let model = &config.model;
     let photos = photos(map.n, model.output());

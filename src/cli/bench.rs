@@ -118,6 +118,9 @@ struct Train {
     /// Pictures in a batch
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
+    /// Store maps of the forward pass in 16-bit floats
+    #[arg(long)]
+    half: bool,
     /// Time it with the perceptual loss too, VGG-19 filled with noise
     #[arg(long)]
     vgg: bool,
@@ -334,7 +337,10 @@ fn draw(args: &Synth, adapter: Option<&str>) -> Result<()> {
 
 fn iterate(args: &Train, adapter: Option<&str>) -> Result<()> {
     let setting = args.network.open()?;
-    let gpu = Gpu::open(adapter)?;
+    let mut gpu = Gpu::open(adapter)?;
+    if args.half {
+        gpu = gpu.with_half_maps()?;
+    }
     let mut reports = Vec::new();
     for has_vgg in [false, true] {
         if !has_vgg || args.vgg {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use spadework::config::Config;
 use spadework::data::{Grid, LabelSpace, batch, landscape};
 use spadework::gpu;
+use spadework::graph::half::Storage;
 use spadework::graph::plan::Target;
 use spadework::model::cost::{DenseMacs, Memory, executed_macs};
 use spadework::ops::winograd::Filtering;
@@ -82,7 +83,7 @@ pub fn run(args: &Args, adapter: Option<&str>) -> Result<()> {
             adapter,
         );
     }
-    let report = describe(checkpoint, &map, target(adapter)?);
+    let report = describe(checkpoint, &map, adapter)?;
     match args.json {
         true => super::print_json(&report),
         false => super::print(&text(&report)),
@@ -115,23 +116,28 @@ fn label_map(args: &Args, checkpoint: &Checkpoint) -> Result<IdMap> {
     ))
 }
 
-/// What to plan for: the adapter, or an ordinary one where there is none.
-fn target(adapter: Option<&str>) -> Result<Target> {
+/// What to plan for when drawing, and when training with maps in 16-bit floats or without: the adapter, or an ordinary one
+/// where there is none.
+fn targets(adapter: Option<&str>, half: bool) -> Result<[Target; 2]> {
     match (gpu::choose_adapter(adapter), adapter) {
-        (Ok(adapter), _) => Ok(gpu::target_of(&adapter)),
-        (Err(Error::Device(_)), None) => Ok(Target {
+        (Ok(adapter), _) => Ok([false, half].map(|half| gpu::target_of(&adapter, half))),
+        (Err(Error::Device(_)), None) => Ok([false, half].map(|half| Target {
             family: Family::Tiled(Buffering::Double),
             workspace_bytes: gpu::WORKSPACE_BYTES,
             max_binding_bytes: 1 << 30,
             filtering: Filtering::default(),
-            storage: spadework::graph::half::Storage::Single,
+            storage: match half {
+                true => Storage::HalfMaps,
+                false => Storage::Single,
+            },
             matrices: None,
-        }),
+        })),
         (Err(error), _) => Err(error),
     }
 }
 
-fn describe(checkpoint: Checkpoint, map: &IdMap, target: Target) -> Report {
+fn describe(checkpoint: Checkpoint, map: &IdMap, adapter: Option<&str>) -> Result<Report> {
+    let [target, training] = targets(adapter, checkpoint.config.train.half)?;
     let tensors = checkpoint.networks.tensors.into_iter();
     let tensors: Vec<_> = tensors
         .map(|(name, tensor)| Tensor {
@@ -146,8 +152,8 @@ fn describe(checkpoint: Checkpoint, map: &IdMap, target: Target) -> Report {
         *totals.entry(network.to_owned()).or_default() += tensor.count;
     }
     let moments = checkpoint.moments.values();
-    let memory = Memory::of(&checkpoint.config, &target);
-    Report {
+    let memory = Memory::of(&checkpoint.config, &target, &training);
+    Ok(Report {
         dense_macs: DenseMacs::of(&checkpoint.config.model),
         executed_macs: executed_macs(&checkpoint.config.model, map, &target).ok(),
         refusal: memory.as_ref().err().map(Error::to_string),
@@ -159,7 +165,7 @@ fn describe(checkpoint: Checkpoint, map: &IdMap, target: Target) -> Report {
         tensors,
         totals,
         optimiser_bytes: moments.map(|m| size_of_val(m.data.as_slice())).sum(),
-    }
+    })
 }
 
 fn text(report: &Report) -> String {

@@ -196,6 +196,16 @@ pub struct TrainConfig {
     /// Parts that a batch is computed in, to take less memory; norms over the batch see a part at a time.
     #[arg(long, value_name = "PARTS")]
     pub accumulate: usize,
+    /// Store maps of the forward pass in 16-bit floats: less memory, pictures and losses to three digits.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub half: bool,
     /// Most memory to take on the device, such as 6GiB or 1500MiB; more is refused at once, with what would fit.
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,6 +250,7 @@ impl Default for TrainConfig {
         Self {
             batch_size: 1,
             accumulate: 1,
+            half: false,
             memory_limit: None,
             seed: 0,
             display_freq: 1000,

@@ -162,10 +162,20 @@ pub(crate) fn tiled(limits: &wgpu::Limits) -> Family {
     Family::Tiled(Buffering::for_bytes(bytes))
 }
 
-/// What the planner would have to know of an adapter opened by [`Gpu::open`].
-pub fn target_of(adapter: &wgpu::Adapter) -> Target {
-    let family = family_of(&adapter.get_info(), adapter.features(), &adapter.limits());
-    target(family, &adapter.limits())
+/// What the planner would have to know of an adapter opened by [`Gpu::open`], and of [`Gpu::with_half_maps`] after it if
+/// maps are to be in 16-bit floats.
+pub fn target_of(adapter: &wgpu::Adapter, half_maps: bool) -> Target {
+    let limits = adapter.limits();
+    match half_maps {
+        true => Target {
+            storage: Storage::HalfMaps,
+            ..target(tiled(&limits), &limits)
+        },
+        false => {
+            let family = family_of(&adapter.get_info(), adapter.features(), &limits);
+            target(family, &limits)
+        }
+    }
 }
 
 fn target(family: Family, limits: &wgpu::Limits) -> Target {
@@ -268,6 +278,19 @@ impl Gpu {
     /// # Errors
     /// If the adapter has no 16-bit floats.
     pub fn with_half(&self) -> Result<Arc<Self>> {
+        self.storing(Storage::Half)
+    }
+
+    /// The same device, for training with the maps of forward passes in 16-bit floats; weights and gradients stay in 32. It
+    /// runs the tiled kernels too.
+    ///
+    /// # Errors
+    /// As [`Gpu::with_half`].
+    pub fn with_half_maps(&self) -> Result<Arc<Self>> {
+        self.storing(Storage::HalfMaps)
+    }
+
+    fn storing(&self, storage: Storage) -> Result<Arc<Self>> {
         if !self.device.features().contains(wgpu::Features::SHADER_F16) {
             return Err(Error::Usage(format!(
                 "{} has no 16-bit floats: leave out --half",
@@ -275,8 +298,13 @@ impl Gpu {
             )));
         }
         Ok(Arc::new(Self {
-            storage: Storage::Half,
+            storage,
             family: tiled(&self.device.limits()),
+            // What was measured in 32 bits says nothing of 16.
+            filtering: match &self.filtering {
+                Filtering::Tuned(_) => Filtering::Chosen,
+                other => other.clone(),
+            },
             ..self.again()
         }))
     }

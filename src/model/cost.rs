@@ -112,11 +112,11 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Plans both uses for a target.
+    /// Plans drawing for a target, and training for one of its own.
     ///
     /// # Errors
-    /// If the configuration cannot be used, or the target cannot hold a plan.
-    pub fn of(config: &Config, target: &Target) -> Result<Self> {
+    /// If the configuration cannot be used, or a target cannot hold its plan.
+    pub fn of(config: &Config, target: &Target, for_training: &Target) -> Result<Self> {
         let model = &config.model;
         let training = Training {
             model: model.clone(),
@@ -133,7 +133,12 @@ impl Memory {
         let params = generator_params(model);
         let unread = params.specs().iter().filter(|spec| !is_read(&spec.name));
         let unread_bytes: u64 = unread.map(|spec| Ty::Dense(spec.shape()).bytes()).sum();
-        let training = footprint(&training, target, Recompute::default(), Room::default())?;
+        let training = footprint(
+            &training,
+            for_training,
+            Recompute::default(),
+            Room::default(),
+        )?;
         Ok(Self {
             synthesis_bytes: Footprint::of(&[&synthesis], &[]).total() + unread_bytes,
             tables_bytes: most_bytes(target),

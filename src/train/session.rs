@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::convert::Network;
 use crate::data::{Batch, Batcher, LabelSpace, Loader, Position};
 use crate::gpu::Gpu;
+use crate::graph::half::Storage;
 use crate::model::init::normal;
 use crate::model::{Calibration, Feed, Losses, Schedule, Trainer};
 use crate::ops::winograd::{Choices, Filtering};
@@ -83,6 +84,7 @@ impl Session {
         RunFolder::refuse_used(root)?;
         let mut config = config.resolve(&space)?;
         config.refuse_idle()?;
+        let gpu = &storing(gpu, &config)?;
         let parts = Parts::open(gpu, &config, &space, None)?;
         let origin = origin(gpu, parts.methods());
         let mut notices = parts.notices;
@@ -159,7 +161,7 @@ impl Session {
             moments,
         } = checkpoint;
         config.validate()?;
-        let gpu = &as_before(gpu, &before);
+        let gpu = &as_before(&storing(gpu, &config)?, &before);
         let parts = Parts::open(gpu, &config, &space, Some(&progress))?;
         let origin = origin(gpu, parts.methods());
         let mut trainer = parts.trainer;
@@ -562,12 +564,24 @@ fn events(config: &Config, run: &RunFolder, images: u64) -> Result<Option<EventF
 }
 
 fn origin(gpu: &Gpu, methods: Choices) -> Origin {
+    let family = format!("{:?}", gpu.family).to_lowercase();
     Origin {
         program: env!("CARGO_PKG_VERSION").into(),
         adapter: gpu.info.name.clone(),
         driver: format!("{} {}", gpu.info.driver, gpu.info.driver_info),
-        family: format!("{:?}", gpu.family).to_lowercase(),
+        family: match gpu.storage() {
+            Storage::HalfMaps => format!("{family} over 16-bit maps"),
+            _ => family,
+        },
         methods,
+    }
+}
+
+/// The device as it stores what the configuration says.
+fn storing(gpu: &Arc<Gpu>, config: &Config) -> Result<Arc<Gpu>> {
+    match config.train.half {
+        true => gpu.with_half_maps(),
+        false => Ok(gpu.clone()),
     }
 }
 

@@ -100,17 +100,21 @@ pub fn case_type(input: &CaseInput) -> Ty {
 
 /// A graph that is one case: arguments are state (so that updates may alias them) `x0, x1, ...`, results `y0, y1, ...`.
 pub fn case_graph(case: &Case) -> Graph {
-    case_graph_read(case, |_, result| result)
+    case_graph_read(case, |_| true, |_, result| result)
 }
 
-/// The same with results that are read in some way.
-pub fn case_graph_read(case: &Case, read: impl Fn(&mut Graph, ValueId) -> ValueId) -> Graph {
+/// The same with those arguments alone as state of which `is_state` says so, and results that are read in some way.
+pub fn case_graph_read(
+    case: &Case,
+    is_state: impl Fn(usize) -> bool,
+    read: impl Fn(&mut Graph, ValueId) -> ValueId,
+) -> Graph {
     let mut graph = Graph::new();
     let mut inputs = Vec::new();
     for (i, input) in case.inputs.iter().enumerate() {
         let name = format!("x{i}");
         inputs.push(match case_type(input) {
-            Ty::Dense(shape) => graph.state(&name, shape).unwrap(),
+            Ty::Dense(shape) if is_state(i) => graph.state(&name, shape).unwrap(),
             ty => graph.input(&name, ty).unwrap(),
         });
     }
@@ -124,10 +128,11 @@ pub fn case_graph_read(case: &Case, read: impl Fn(&mut Graph, ValueId) -> ValueI
 
 /// The same for storage in 16-bit floats: results are read once more, for as outputs themselves they would be wide.
 pub fn case_graph_in_halves(case: &Case) -> Graph {
-    case_graph_read(case, |graph, id| {
+    let read = |graph: &mut Graph, id| {
         let factor = Real(1.0);
         graph.apply(Scale { factor }, &[id]).unwrap()
-    })
+    };
+    case_graph_read(case, |_| true, read)
 }
 
 pub fn case_tensors(case: &Case) -> HashMap<String, Tensor> {

@@ -29,9 +29,10 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::new`], and if it takes more even so; then nothing has been allocated.
     pub fn within(gpu: &Arc<Gpu>, training: Training, keep: Keep, room: Room) -> Result<Self> {
-        if gpu.storage() != Storage::Single {
+        if !matches!(gpu.storage(), Storage::Single | Storage::HalfMaps) {
             return Err(Error::Usage(
-                "moments would vanish in 16-bit floats: train on a device that stores in 32".into(),
+                "moments would vanish in 16-bit floats: train on a device that stores state in 32"
+                    .into(),
             ));
         }
         let chosen = choose(&training, keep, &gpu.target(), room);

@@ -56,7 +56,7 @@ impl Target {
             return true;
         };
         let bytes_per_vector = match self.storage {
-            Storage::Single | Storage::HalfState => 16,
+            Storage::Single | Storage::HalfState | Storage::HalfMaps => 16,
             Storage::Half => 8,
         };
         let [cin, cout] = convolution.channels;

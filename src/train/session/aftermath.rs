@@ -25,6 +25,9 @@ impl Session {
         let Error::NonFinite(what) = error else {
             return error;
         };
+        if self.config.train.half {
+            return Error::NonFinite(self.without_half(&what));
+        }
         let lr = self.config.optim.lr / 2.0;
         let root = self.run.root().display();
         let now = Mark::of(&self.progress);
@@ -55,6 +58,20 @@ impl Session {
                 "{what}: start a new run with --lr {lr}; no checkpoint had been written yet"
             ),
         })
+    }
+
+    /// The way out where maps may have been too large for their 16 bits.
+    fn without_half(&self, what: &str) -> String {
+        let root = self.run.root().display();
+        let way_out = match self.saved {
+            Some(Mark { step, .. }) => {
+                format!(
+                    "--resume --out {root} --half=false goes on from iteration {step} in 32 bits"
+                )
+            }
+            None => "no checkpoint had been written yet: start a new run without --half".into(),
+        };
+        format!("{what}: with --half, the numbers of maps end at 65504; {way_out}")
     }
 
     /// Saves the last whole iteration after an error, if it is not saved yet and can be: with training's own statistics,
