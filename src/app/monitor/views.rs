@@ -119,7 +119,7 @@ impl Monitor {
         });
         // Below the curves are the settings, where there are any.
         let below = if self.reins.is_some() { 76.0 } else { 0.0 };
-        let names = 24.0;
+        let names = 44.0;
         let room = room - below - names;
         let sheet = self
             .chosen
