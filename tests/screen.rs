@@ -39,7 +39,9 @@ impl Display {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1280x720x24"])
+            // Else it starts anew when a tool leaves that was its only client, and turns away the program that comes.
+            .args(["-noreset", "-displayfd", "1"])
+            .args(["-screen", "0", "1280x720x24"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
