@@ -39,6 +39,8 @@ pub struct Mapping {
     pub foreign: Vec<Foreign>,
     /// Ids of the pixels, and from 256 on numbers of foreign values.
     pixels: Grid<u16>,
+    /// Whether the sheet has been drawn.
+    is_shown: bool,
 }
 
 /// What came of the sheet.
@@ -81,6 +83,7 @@ impl Mapping {
             space: space.clone(),
             foreign,
             pixels,
+            is_shown: false,
         }))
     }
 
@@ -125,9 +128,10 @@ impl Mapping {
                 if open.clicked() {
                     answer = Answer::Mapped;
                 }
-                // Enter opens.
-                if ui.memory(|memory| memory.focused().is_none()) {
+                // Enter opens, until another control is taken.
+                if !self.is_shown {
                     open.request_focus();
+                    self.is_shown = true;
                 }
                 if ui.button("Cancel").clicked() {
                     answer = Answer::Closed;

@@ -17,7 +17,7 @@ pub const HOW: &str = "\
 All methods compute the same and are tested; results differ in rounding only. Only the ranking is
 measured: the built-in rule stays where nothing is clearly faster. The ranking is kept in the user's
 folder for caches, or in the one that the variable SPADEWORK_CACHE names, a file for each adapter.
-`synth`, `paint` and new runs of `train` go by it unless told --no-tuning; a run that is resumed stays
+`paint`, and `synth` and new runs of `train` unless told --no-tuning, go by it; a run that is resumed stays
 with the choices it began with. Ctrl-C stops and keeps what was measured.";
 
 /// Options of `tune`.

@@ -196,7 +196,7 @@ pub struct TrainConfig {
     /// Parts that a batch is computed in, to take less memory; norms over the batch see a part at a time.
     #[arg(long, value_name = "PARTS")]
     pub accumulate: usize,
-    /// Store maps of the forward pass in 16-bit floats: less memory, pictures and losses to three digits.
+    /// Store maps of the forward pass in 16-bit floats: less memory, three digits of each number.
     #[arg(
         long,
         value_name = "BOOL",

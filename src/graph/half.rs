@@ -52,7 +52,12 @@ pub(super) fn narrow(mut graph: Graph, storage: Storage) -> Graph {
     for (_, id) in &graph.outputs {
         is_wide[id.0] = true;
     }
-    // What is updated in place is stored as its update is.
+    // What is updated in place is stored as its update is, and the update as what it is written over.
+    for node in &graph.nodes {
+        for &(input, output) in node.op.aliases() {
+            is_wide[node.outputs[output].0] |= is_wide[node.inputs[input].0];
+        }
+    }
     for node in graph.nodes.iter().rev() {
         for &(input, output) in node.op.aliases() {
             is_wide[node.inputs[input].0] |= is_wide[node.outputs[output].0];
@@ -94,10 +99,10 @@ fn of_maps_alone(graph: &Graph) -> Vec<bool> {
 mod tests {
     use super::*;
     use crate::graph::autodiff::gradients;
-    use crate::ops::Real;
     use crate::ops::conv2d::Conv2d;
     use crate::ops::elementwise::Scale;
     use crate::ops::loss::{MeanLoss, Term};
+    use crate::ops::{CaseInput, Real};
 
     #[test]
     fn maps_and_weights_are_narrow() {
@@ -150,5 +155,44 @@ mod tests {
         for id in [w, twice, loss, grads[0].unwrap(), grads[1].unwrap()] {
             assert!(!is_half(id), "{id:?}");
         }
+    }
+    /// An update of another width than what it is written over would be garbage.
+    #[test]
+    fn updates_are_as_wide_as_what_they_update() {
+        let cases = crate::ops::all_cases();
+        let updating = cases.iter().filter(|case| !case.op.aliases().is_empty());
+        let mut count = 0;
+        for case in updating {
+            let mut graph = Graph::new();
+            let mut ids = Vec::new();
+            for (i, input) in case.inputs.iter().enumerate() {
+                let name = format!("x{i}");
+                let is_updated = case.op.aliases().iter().any(|&(updated, _)| updated == i);
+                ids.push(match input {
+                    CaseInput::Index(ty, _) => graph.input(&name, *ty).unwrap(),
+                    CaseInput::Dense { shape, .. } | CaseInput::Weight { shape, .. } => {
+                        match is_updated {
+                            true => graph.state(&name, *shape).unwrap(),
+                            false => graph.input(&name, Ty::Dense(*shape)).unwrap(),
+                        }
+                    }
+                    CaseInput::Values(tensor) => match is_updated {
+                        true => graph.state(&name, tensor.shape()).unwrap(),
+                        false => graph.input(&name, Ty::Dense(tensor.shape())).unwrap(),
+                    },
+                });
+            }
+            let results = graph.apply_all(case.op.clone(), &ids).unwrap();
+            results.iter().for_each(|&id| graph.update(id));
+            for storage in [Storage::Half, Storage::HalfState, Storage::HalfMaps] {
+                let narrowed = narrow(graph.clone(), storage);
+                for &(updated, by) in case.op.aliases() {
+                    let [old, new] = [ids[updated], results[by]].map(|id| narrowed.ty(id));
+                    assert_eq!(old, new, "{:?} in {storage:?}", case.op);
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 10, "{count}");
     }
 }
