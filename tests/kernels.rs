@@ -238,7 +238,7 @@ fn check_in_halves(gpu: &Arc<Gpu>, case: &Case, graph: &Graph) -> usize {
 
 /// In 16-bit floats kernels read what was rounded to them, compute as ever, and round the result.
 ///
-/// All that can be narrow is, and then, as in training, every other argument alone.
+/// All that can be narrow is, and then every other argument alone, so that widths are mixed.
 #[test]
 fn storage_in_halves_rounds_and_no_more() {
     let gpu = gpus()[0]

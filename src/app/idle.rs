@@ -1,7 +1,8 @@
 //! Measuring while nobody paints: which kernels are the fastest for the model at hand, from the next start on.
 //!
-//! A thread with a device of its own, so that neither its turns nor what they compile hold the worker up. A turn takes some
-//! hundredths of a second, and none begins until nothing was drawn for a while.
+//! A thread with a device of its own, so that the worker can draw meanwhile. A turn takes some hundredths of a second, the
+//! first of a convolution as long as its kernels compile, and none begins until nothing was drawn for a while. Another model
+//! and the end of the window wait for the turn at hand.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
